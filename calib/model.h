@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+//
+// A model opened for running: its hyperparameters and its weights, bound to their roles.
+
+#ifndef IMX_CALIB_MODEL_H
+#define IMX_CALIB_MODEL_H
+
+#include "formats/error.h"
+#include "formats/gguf.h"
+
+typedef struct imx_model imx_model;
+
+// Opens the GGUF at `path` and binds every weight the forward pass needs; shapes are checked
+// against the hyperparameters. An unknown architecture, or metadata that asks for what the
+// architecture's row does not know, is IMX_ERR_UNSUPPORTED by name; a missing or misshapen tensor
+// IMX_ERR_FORMAT. *out is the caller's to imx_model_close.
+imx_status imx_model_open(imx_model **out, const char *path, imx_error *err);
+void imx_model_close(imx_model *model);
+
+// The file behind the model, valid until imx_model_close.
+const imx_gguf *imx_model_gguf(const imx_model *model);
+
+uint32_t imx_model_n_layers(const imx_model *model);
+uint32_t imx_model_n_embd(const imx_model *model);
+uint32_t imx_model_n_vocab(const imx_model *model);
+
+// Whether the head shares its weight with the embedding (no output.weight in the file).
+int imx_model_has_tied_head(const imx_model *model);
+
+#endif

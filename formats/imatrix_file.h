@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//
+// The imatrix: activation statistics of every weight, in memory and in its three file formats.
+//
+//   zst   a zstd frame around the GGUF below (default); `zstd -d` yields the GGUF
+//   gguf  llama.cpp's GGUF imatrix: per weight NAME.in_sum2 [n_cols, n_mats] and NAME.counts
+//         [1, n_mats], both F32; keys imatrix.datasets (array of strings), imatrix.chunk_count and
+//         imatrix.chunk_size (u32). What we know beyond it goes into further tensors (NAME.in_sum)
+//         and keys under "imatrix.calibration.", which llama.cpp skips.
+//   dat   the legacy format of 2023: means only, one count per tensor
+//
+// The formats are told apart by content, never by name.
+
+#ifndef IMX_FORMATS_IMATRIX_FILE_H
+#define IMX_FORMATS_IMATRIX_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "formats/error.h"
+
+typedef struct imx_imatrix_entry {
+    char *name;      // the weight tensor: "blk.0.attn_q.weight"
+    uint64_t n_cols; // inputs of one matrix
+    uint64_t n_mats; // matrices (experts); 1 for a dense weight
+    double *in_sum2; // (n_mats, n_cols) sums of squared inputs, finite and >= 0
+    double *in_sum;  // (n_mats, n_cols) sums of inputs; NULL when the file does not have them
+    double *counts;  // (n_mats) rows summed; 0 = this matrix has seen nothing
+} imx_imatrix_entry;
+
+// Where an imatrix comes from. Strings are owned; NULL or 0 = not recorded.
+typedef struct imx_imatrix_origin {
+    char *program;       // name and version of the writer
+    char *model_name;    // base name of the model file
+    char *model_hash;    // XXH3-128 of the model file, 32 hex digits
+    char *text_hash;     // XXH3-128 of the text bytes, 32 hex digits
+    uint64_t n_tokens;   // tokens that were run
+    bool has_options;    // whether the two below are recorded
+    bool parse_special;  // special tokens in the text were parsed
+    bool process_output; // the output head was included
+} imx_imatrix_origin;
+
+typedef struct imx_imatrix {
+    size_t n_entries;
+    imx_imatrix_entry *entries; // sorted by name (byte order), unique names
+    size_t n_datasets;
+    char **datasets;      // names of the texts
+    uint32_t chunk_count; // chunks summed
+    uint32_t chunk_size;  // tokens in a full chunk; 1 when the file does not say (dat)
+    imx_imatrix_origin origin;
+} imx_imatrix;
+
+typedef enum imx_imatrix_format {
+    IMX_IMATRIX_ZST,
+    IMX_IMATRIX_GGUF,
+    IMX_IMATRIX_DAT,
+} imx_imatrix_format;
+
+// An empty imatrix; *out is the caller's to imx_imatrix_free.
+imx_status imx_imatrix_new(imx_imatrix **out, imx_error *err);
+void imx_imatrix_free(imx_imatrix *imatrix);
+
+// Adds an entry with zeroed sums (in_sum too when `with_sums`) at its sorted place and returns it
+// in *entry. The pointer is valid until the next call. A name that exists is IMX_ERR_ARGUMENT.
+imx_status imx_imatrix_add(imx_imatrix *imatrix, const char *name, uint64_t n_cols, uint64_t n_mats,
+                           bool with_sums, imx_imatrix_entry **entry, imx_error *err);
+
+// Appends a dataset name (copied).
+imx_status imx_imatrix_add_dataset(imx_imatrix *imatrix, const char *name, imx_error *err);
+
+// NULL when there is no such entry.
+imx_imatrix_entry *imx_imatrix_find(const imx_imatrix *imatrix, const char *name);
+
+// Mean squared inputs of matrix `mat`: out[j] = in_sum2[mat][j] / counts[mat] as float, (n_cols).
+// False, with `out` all 1, when the matrix has seen nothing.
+bool imx_imatrix_mean_squares(const imx_imatrix_entry *entry, uint64_t mat, float *out);
+
+// Reads any of the three formats. *format may be NULL. Non-finite or negative sums, missing partner
+// tensors and lengths beyond the file are IMX_ERR_FORMAT.
+imx_status imx_imatrix_read(imx_imatrix **out, const char *path, imx_imatrix_format *format,
+                            imx_error *err);
+
+// The same from memory; `path` is only for messages.
+imx_status imx_imatrix_parse(imx_imatrix **out, const uint8_t *data, size_t size_bytes,
+                             const char *path, imx_imatrix_format *format, imx_error *err);
+
+// Writes atomically. The bytes depend on the imatrix and the format only.
+imx_status imx_imatrix_write(const imx_imatrix *imatrix, const char *path,
+                             imx_imatrix_format format, imx_error *err);
+
+// The same into memory: *bytes is the caller's to free().
+imx_status imx_imatrix_serialize(const imx_imatrix *imatrix, imx_imatrix_format format,
+                                 uint8_t **bytes, size_t *size_bytes, imx_error *err);
+
+#endif
