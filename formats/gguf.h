@@ -41,6 +41,9 @@ typedef enum imx_gguf_type {
     IMX_GGUF_F64 = 12,
 } imx_gguf_type;
 
+// Bytes of a number or bool of this type; 0 for strings, arrays and numbers that are no type.
+size_t imx_gguf_scalar_bytes(uint32_t type);
+
 // Bytes of the file, not NUL-terminated.
 typedef struct imx_str {
     const char *data;
@@ -65,7 +68,7 @@ typedef struct imx_gguf_tensor {
     uint64_t dims[IMX_GGUF_MAX_DIMS]; // dims[0] = columns of a row; 1 beyond n_dims
     uint64_t offset;                  // from the start of the data section
     uint64_t size_bytes;
-    const uint8_t *data; // in the map; NULL for a file opened without its data
+    const uint8_t *data; // size_bytes bytes in the file
 } imx_gguf_tensor;
 
 typedef struct imx_gguf {
@@ -77,9 +80,9 @@ typedef struct imx_gguf {
     size_t n_kvs;
     imx_gguf_kv *kvs; // (n_kvs), file order
     size_t n_tensors;
-    imx_gguf_tensor *tensors; // (n_tensors), file order
-    size_t *by_name;          // (n_tensors), indices of tensors sorted by name
-    size_t *kvs_by_key;       // (n_kvs), indices of kvs sorted by key
+    imx_gguf_tensor *tensors;                // (n_tensors), file order
+    const imx_gguf_tensor **tensors_by_name; // (n_tensors)
+    const imx_gguf_kv **kvs_by_key;          // (n_kvs)
 } imx_gguf;
 
 // Maps and checks the file at `path`. *out is the caller's to imx_gguf_close; NULL on failure.
