@@ -25,13 +25,19 @@ typedef struct imx_error {
     char message[1024]; // NUL-terminated UTF-8, no trailing newline
 } imx_error;
 
-// Fills `err` (which may be NULL) from a printf format and returns `status`. A message longer than
-// the buffer is cut. An error that already holds a message is overwritten.
-imx_status imx_fail(imx_error *err, imx_status status, const char *format, ...)
+// Fills `err` (which may be NULL) from a printf format. A message longer than the buffer is cut. An
+// error that already holds a message is overwritten.
+void imx_error_set(imx_error *err, imx_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-// As imx_fail with IMX_ERR_MEMORY and a message that says how much was asked for.
-imx_status imx_fail_memory(imx_error *err, size_t size_bytes);
+// Sets the error and yields `status` (evaluated twice). A macro, so that compilers see that a
+// constant status is not IMX_OK and that what the failing function leaves unset is not read.
+#define imx_fail(err, status, ...) (imx_error_set((err), (status), __VA_ARGS__), (status))
+
+// The same for an allocation of `size_bytes` that failed.
+#define imx_fail_memory(err, size_bytes)                                                           \
+    imx_fail((err), IMX_ERR_MEMORY, "out of memory: could not allocate %zu bytes",                 \
+             (size_t)(size_bytes))
 
 // Returns from the calling function when `expr` is not IMX_OK. For functions that own nothing yet.
 #define IMX_TRY(expr)                                                                              \
