@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//
+// The commands of the program, one file each.
+
+#ifndef IMX_CLI_COMMANDS_H
+#define IMX_CLI_COMMANDS_H
+
+#include "imatrix/cli/options.h"
+
+extern const command collect_command;
+extern const command quantize_command;
+extern const command eval_command;
+
+#endif

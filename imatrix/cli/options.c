@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+
+#include "imatrix/cli/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_ROWS = 64, HELP_COLUMN = 30, FIRST_ROW = 256 }; // rows are numbered behind the letters
+
+static bool takes_value(option_kind kind) {
+    return kind != OPTION_TRUE && kind != OPTION_FALSE;
+}
+
+int usage_error(const command *command, const char *format, ...) {
+    va_list args;
+    fprintf(stderr, "imatrix %s: ", command->name);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nSee `imatrix %s --help`.\n", command->name);
+    return EXIT_USAGE;
+}
+
+static void print_option(const option_row *row) {
+    char head[128];
+    int n = snprintf(head, sizeof head, "  %c%c%s", row->letter != 0 ? '-' : ' ',
+                     row->letter != 0 ? row->letter : ' ', row->letter != 0 ? "," : " ");
+    n += snprintf(head + n, sizeof head - (size_t)n, " --%s", row->name);
+    for (const option_row *alias = row + 1; alias->kind != OPTION_END && alias->help == NULL;
+         ++alias) {
+        n += snprintf(head + n, sizeof head - (size_t)n, ", --%s", alias->name);
+    }
+    if (takes_value(row->kind)) {
+        n += snprintf(head + n, sizeof head - (size_t)n, " %s", row->metavar);
+    }
+    printf("%s", head);
+    for (const char *line = row->help; line != NULL;) {
+        const char *end = strchr(line, '\n');
+        const int len = end != NULL ? (int)(end - line) : (int)strlen(line);
+        if (n >= HELP_COLUMN) {
+            printf("\n");
+            n = 0;
+        }
+        printf("%*s%.*s\n", HELP_COLUMN - n, "", len, line);
+        n = 0;
+        line = end != NULL ? end + 1 : NULL;
+    }
+}
+
+void print_command_help(const command *command) {
+    printf("Usage: imatrix %s %s\n\n%s\n\nOptions:\n", command->name, command->usage,
+           command->summary);
+    for (const option_row *row = command->options; row->kind != OPTION_END; ++row) {
+        if (row->help != NULL) {
+            print_option(row);
+        }
+    }
+    printf("  -h, --help%*sThis text\n", HELP_COLUMN - 12, "");
+    if (command->more_help != NULL) {
+        command->more_help();
+    }
+    printf("\nExamples:\n");
+    for (const char *const *example = command->examples; *example != NULL; ++example) {
+        printf("  %s\n", *example);
+    }
+}
+
+static int bad_value(const command *command, const option_row *row, const char *value) {
+    if (row->kind == OPTION_CHOICE) {
+        return usage_error(command, "invalid value '%s' for --%s: it is one of %s", value,
+                           row->name, row->metavar);
+    }
+    return usage_error(command, "invalid value '%s' for --%s: a whole number from %llu to %llu",
+                       value, row->name, (unsigned long long)row->min,
+                       (unsigned long long)row->max);
+}
+
+// A whole number within the row's range.
+static bool parse_number(const option_row *row, const char *value, uint64_t *number) {
+    if (row->kind == OPTION_U64 && strcmp(value, "-1") == 0) {
+        *number = 0;
+        return true;
+    }
+    char *end;
+    errno = 0;
+    *number = strtoull(value, &end, 10);
+    return errno == 0 && end != value && *end == '\0' && value[0] != '-' && *number >= row->min &&
+           *number <= row->max;
+}
+
+static int find_choice(const option_row *row, const char *value) {
+    for (int i = 0; row->choices[i] != NULL; ++i) {
+        if (strcmp(row->choices[i], value) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static int store(const command *command, const option_row *row, const char *value, void *args) {
+    char *field = (char *)args + row->offset;
+    uint64_t number = 0;
+    if (row->kind == OPTION_TRUE || row->kind == OPTION_FALSE) {
+        *(bool *)field = row->kind == OPTION_TRUE;
+        return 0;
+    }
+    if (row->kind == OPTION_STRING) {
+        memcpy(field, &value, sizeof value);
+        return 0;
+    }
+    if (row->kind == OPTION_CHOICE) {
+        const int choice = find_choice(row, value);
+        memcpy(field, &choice, sizeof choice);
+        return choice >= 0 ? 0 : bad_value(command, row, value);
+    }
+    if (!parse_number(row, value, &number)) {
+        return bad_value(command, row, value);
+    }
+    // The row's range fits the field's type.
+    const int as_int = (int)number;
+    const uint32_t as_u32 = (uint32_t)number;
+    switch (row->kind) {
+    case OPTION_INT:
+        memcpy(field, &as_int, sizeof as_int);
+        break;
+    case OPTION_U32:
+        memcpy(field, &as_u32, sizeof as_u32);
+        break;
+    default:
+        memcpy(field, &number, sizeof number);
+        break;
+    }
+    return 0;
+}
+
+// getopt's view of the rows: letters keep their character, names are FIRST_ROW + row index.
+static void build_getopt_tables(const option_row *rows, char *letters, struct option *names) {
+    int n = 0;
+    *letters++ = ':';
+    for (; rows[n].kind != OPTION_END; ++n) {
+        const int has_value = takes_value(rows[n].kind) ? required_argument : no_argument;
+        names[n] = (struct option){rows[n].name, has_value, NULL, FIRST_ROW + n};
+        if (rows[n].letter != 0) {
+            *letters++ = rows[n].letter;
+            if (has_value == required_argument) {
+                *letters++ = ':';
+            }
+        }
+    }
+    *letters++ = 'h';
+    *letters = '\0';
+    names[n] = (struct option){"help", no_argument, NULL, 'h'};
+    names[n + 1] = (struct option){0};
+}
+
+static const option_row *row_of(const option_row *rows, int code) {
+    if (code >= FIRST_ROW) {
+        return &rows[code - FIRST_ROW];
+    }
+    while (rows->kind != OPTION_END && rows->letter != code) {
+        ++rows;
+    }
+    return rows;
+}
+
+static int explain_getopt(const command *command, int code, char **argv) {
+    const char *word = argv[optind - 1];
+    if (code == ':') {
+        return usage_error(command, "%s needs a value", word);
+    }
+    if (optopt != 0 && optopt < FIRST_ROW) {
+        return usage_error(command, "unknown option -%c", optopt);
+    }
+    return usage_error(command, "unknown or ambiguous option %s", word);
+}
+
+int parse_options(const command *command, int argc, char **argv, void *args, int *exit_status) {
+    char letters[2 * MAX_ROWS + 3];
+    struct option names[MAX_ROWS + 2];
+    build_getopt_tables(command->options, letters, names);
+    optind = 1;
+    opterr = 0;
+    int code;
+    while ((code = getopt_long(argc, argv, letters, names, NULL)) != -1) {
+        if (code == 'h') {
+            print_command_help(command);
+            *exit_status = EXIT_SUCCESS;
+            return -1;
+        }
+        *exit_status = code == ':' || code == '?'
+                           ? explain_getopt(command, code, argv)
+                           : store(command, row_of(command->options, code), optarg, args);
+        if (*exit_status != 0) {
+            return -1;
+        }
+    }
+    const int n_positional = argc - optind;
+    memmove(argv + 1, argv + optind, (size_t)n_positional * sizeof *argv);
+    return n_positional;
+}

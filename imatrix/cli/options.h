@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+//
+// Command-line options as table rows: a row drives both the parsing and the help text.
+
+#ifndef IMX_CLI_OPTIONS_H
+#define IMX_CLI_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// What an option stores into the command's arguments struct, at `offset`.
+typedef enum option_kind {
+    OPTION_END = 0, // closes a table
+    OPTION_TRUE,    // bool, set to true; takes no value
+    OPTION_FALSE,   // bool, set to false; takes no value
+    OPTION_STRING,  // const char *
+    OPTION_INT,     // int, min..max
+    OPTION_U32,     // uint32_t, min..max
+    OPTION_U64,     // uint64_t, min..max; -1 stands for 0, "all", as in llama.cpp
+    OPTION_CHOICE,  // int, index into choices
+} option_kind;
+
+typedef struct option_row {
+    option_kind kind;
+    const char *name;    // "ctx-size"; further rows with help NULL are aliases of the row above
+    char letter;         // 'c', or 0
+    size_t offset;       // of the field
+    const char *metavar; // "N", for options with a value
+    const char *help;    // one or two lines, "\n" between them; NULL for an alias
+    uint64_t min, max;
+    const char *const *choices; // NULL-terminated, for OPTION_CHOICE
+} option_row;
+
+typedef struct command {
+    const char *name;
+    const char *summary;         // one line
+    const char *usage;           // what stands behind "imatrix NAME"
+    const char *const *examples; // NULL-terminated
+    const option_row *options;   // closed by OPTION_END; -h, --help is understood by every command
+    void (*more_help)(void);     // prints what the tables do not say, or NULL
+    int (*run)(const struct command *command, int argc, char **argv);
+} command;
+
+enum { EXIT_USAGE = 2 };
+
+// Parses argv[1..] into `args` by the command's rows. Returns the number of positional arguments,
+// which are moved to the front of argv (argv[1], argv[2], ...), or -1 after --help or a mistake:
+// *exit_status is then what main should return. Mistakes are explained on stderr.
+int parse_options(const command *command, int argc, char **argv, void *args, int *exit_status);
+
+// Says "imatrix NAME: message" and where help is on stderr; returns EXIT_USAGE.
+int usage_error(const command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+void print_command_help(const command *command);
+
+#endif

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//
+// What the files of the facade share: conversions between the public structs and the rooms' own,
+// and the opening of a model together with a text.
+
+#ifndef IMX_IMATRIX_FACADE_H
+#define IMX_IMATRIX_FACADE_H
+
+#include "calib/corpus.h"
+#include "calib/model.h"
+#include "calib/tokenizer.h"
+#include "formats/error.h"
+#include "formats/file_map.h"
+#include "formats/progress.h"
+#include "imatrix/imatrix.h"
+
+// Name and version as they go into files.
+#define IMX_PROGRAM "imatrix " IMX_VERSION
+
+// Copies `err` into `error` (which may be NULL) and returns its status.
+imatrix_status imx_publish_error(imx_status status, const imx_error *err, imatrix_error *error);
+
+// The rooms' view of a public progress callback; valid while `progress` is.
+imx_progress imx_adapt_progress(const imatrix_progress *progress);
+
+// The part of a path behind the last slash.
+const char *imx_base_name(const char *path);
+
+// XXH3-128 of `size_bytes` bytes as 32 lower-case hex digits and a NUL: what `xxhsum -H2` prints.
+void imx_hash_hex(const void *data, size_t size_bytes, char hex[33]);
+
+// A text and the chunks a tokenizer makes of it.
+typedef struct imx_text {
+    imx_file_map map;
+    imx_corpus *corpus;
+} imx_text;
+
+// Tokenizes the file at `path` with the vocabulary of `model`. *text is the caller's to
+// imx_text_close, also on failure.
+imx_status imx_text_open(imx_text *text, const imx_model *model, const char *path,
+                         const imx_corpus_options *options, imx_error *err);
+void imx_text_close(imx_text *text);
+
+#endif
