@@ -74,7 +74,7 @@ static void print_json(const collect_args *args, const imatrix_collect_result *r
     console_print_json(root);
 }
 
-static int run_collect(const command *command, int argc, char **argv) {
+static int run_collect(const cli_command *command, int argc, char **argv) {
     collect_args args = {.format = IMATRIX_FORMAT_ZST};
     int exit_status;
     imatrix_collect_options_init(&args.options);
@@ -105,7 +105,7 @@ static int run_collect(const command *command, int argc, char **argv) {
     return EXIT_SUCCESS;
 }
 
-const command collect_command = {
+const cli_command collect_command = {
     .name = "collect",
     .summary = "run a text through a model and write the statistics of every weight's input",
     .usage = "-m MODEL.gguf -f TEXT [-o OUT] [OPTIONS]",

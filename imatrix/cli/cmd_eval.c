@@ -80,7 +80,7 @@ static void print_json(const eval_args *args, const imatrix_evaluation *r) {
     console_print_json(root);
 }
 
-static int run_eval(const command *command, int argc, char **argv) {
+static int run_eval(const cli_command *command, int argc, char **argv) {
     eval_args args = {.json = false};
     int exit_status;
     imatrix_evaluate_options_init(&args.options);
@@ -112,7 +112,7 @@ static int run_eval(const command *command, int argc, char **argv) {
     return EXIT_SUCCESS;
 }
 
-const command eval_command = {
+const cli_command eval_command = {
     .name = "eval",
     .summary = "measure perplexity and, against a base model, what quantization has lost",
     .usage = "-m MODEL.gguf -f TEXT [--base BASE.gguf] [OPTIONS]",

@@ -82,7 +82,7 @@ static char *make_default_path(const char *model_path, const char *recipe) {
 
 // IN [OUT] TYPE [THREADS], as llama-quantize takes them. OUT may be missing, so a known type in
 // second place is the type unless another one follows it.
-static int read_positionals(const command *command, int n, char **words, quantize_args *args) {
+static int read_positionals(const cli_command *command, int n, char **words, quantize_args *args) {
     imatrix_recipe_info recipe;
     if (n > 2 && is_number(words[n - 1]) && imatrix_recipe_find(words[n - 2], &recipe)) {
         const int n_threads = atoi(words[n - 1]);
@@ -272,7 +272,7 @@ static int quantize(const quantize_args *args, imatrix_quantizer *quantizer,
     return EXIT_SUCCESS;
 }
 
-static int run_quantize(const command *command, int argc, char **argv) {
+static int run_quantize(const cli_command *command, int argc, char **argv) {
     quantize_args args = {.dry_run = false};
     int exit_status;
     imatrix_quantize_options_init(&args.options);
@@ -299,7 +299,7 @@ static int run_quantize(const command *command, int argc, char **argv) {
     return exit_status;
 }
 
-const command quantize_command = {
+const cli_command quantize_command = {
     .name = "quantize",
     .summary = "write a smaller model, its errors weighted by the statistics",
     .usage = "[OPTIONS] IN.gguf [OUT.gguf] TYPE [THREADS]",

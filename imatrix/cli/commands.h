@@ -7,8 +7,8 @@
 
 #include "imatrix/cli/options.h"
 
-extern const command collect_command;
-extern const command quantize_command;
-extern const command eval_command;
+extern const cli_command collect_command;
+extern const cli_command quantize_command;
+extern const cli_command eval_command;
 
 #endif

@@ -11,7 +11,7 @@
 #include "imatrix/cli/commands.h"
 #include "imatrix/imatrix.h"
 
-static const command *const commands[] = {&collect_command, &quantize_command, &eval_command};
+static const cli_command *const commands[] = {&collect_command, &quantize_command, &eval_command};
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

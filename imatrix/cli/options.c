@@ -16,7 +16,7 @@ static bool takes_value(option_kind kind) {
     return kind != OPTION_TRUE && kind != OPTION_FALSE;
 }
 
-int usage_error(const command *command, const char *format, ...) {
+int usage_error(const cli_command *command, const char *format, ...) {
     va_list args;
     fprintf(stderr, "imatrix %s: ", command->name);
     va_start(args, format);
@@ -52,7 +52,7 @@ static void print_option(const option_row *row) {
     }
 }
 
-void print_command_help(const command *command) {
+void print_command_help(const cli_command *command) {
     printf("Usage: imatrix %s %s\n\n%s\n\nOptions:\n", command->name, command->usage,
            command->summary);
     for (const option_row *row = command->options; row->kind != OPTION_END; ++row) {
@@ -70,7 +70,7 @@ void print_command_help(const command *command) {
     }
 }
 
-static int bad_value(const command *command, const option_row *row, const char *value) {
+static int bad_value(const cli_command *command, const option_row *row, const char *value) {
     if (row->kind == OPTION_CHOICE) {
         return usage_error(command, "invalid value '%s' for --%s: it is one of %s", value,
                            row->name, row->metavar);
@@ -102,7 +102,7 @@ static int find_choice(const option_row *row, const char *value) {
     return -1;
 }
 
-static int store(const command *command, const option_row *row, const char *value, void *args) {
+static int store(const cli_command *command, const option_row *row, const char *value, void *args) {
     char *field = (char *)args + row->offset;
     uint64_t number = 0;
     if (row->kind == OPTION_TRUE || row->kind == OPTION_FALSE) {
@@ -168,7 +168,7 @@ static const option_row *row_of(const option_row *rows, int code) {
     return rows;
 }
 
-static int explain_getopt(const command *command, int code, char **argv) {
+static int explain_getopt(const cli_command *command, int code, char **argv) {
     const char *word = argv[optind - 1];
     if (code == ':') {
         return usage_error(command, "%s needs a value", word);
@@ -179,7 +179,7 @@ static int explain_getopt(const command *command, int code, char **argv) {
     return usage_error(command, "unknown or ambiguous option %s", word);
 }
 
-int parse_options(const command *command, int argc, char **argv, void *args, int *exit_status) {
+int parse_options(const cli_command *command, int argc, char **argv, void *args, int *exit_status) {
     char letters[2 * MAX_ROWS + 3];
     struct option names[MAX_ROWS + 2];
     build_getopt_tables(command->options, letters, names);

@@ -31,27 +31,27 @@ typedef struct option_row {
     const char *const *choices; // NULL-terminated, for OPTION_CHOICE
 } option_row;
 
-typedef struct command {
+typedef struct cli_command {
     const char *name;
     const char *summary;         // one line
     const char *usage;           // what stands behind "imatrix NAME"
     const char *const *examples; // NULL-terminated
     const option_row *options;   // closed by OPTION_END; -h, --help is understood by every command
     void (*more_help)(void);     // prints what the tables do not say, or NULL
-    int (*run)(const struct command *command, int argc, char **argv);
-} command;
+    int (*run)(const struct cli_command *command, int argc, char **argv);
+} cli_command;
 
 enum { EXIT_USAGE = 2 };
 
 // Parses argv[1..] into `args` by the command's rows. Returns the number of positional arguments,
 // which are moved to the front of argv (argv[1], argv[2], ...), or -1 after --help or a mistake:
 // *exit_status is then what main should return. Mistakes are explained on stderr.
-int parse_options(const command *command, int argc, char **argv, void *args, int *exit_status);
+int parse_options(const cli_command *command, int argc, char **argv, void *args, int *exit_status);
 
 // Says "imatrix NAME: message" and where help is on stderr; returns EXIT_USAGE.
-int usage_error(const command *command, const char *format, ...)
+int usage_error(const cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-void print_command_help(const command *command);
+void print_command_help(const cli_command *command);
 
 #endif
