@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=(gcc cmake ninja-build pkg-config zstd libzstd-dev libxxhash-dev libpcre2-dev libjansson-dev
-    libdnnl-dev libcmocka-dev)
+    libdnnl-dev libcmocka-dev jq)
 
 if ! command -v dpkg-query > /dev/null; then
     exit 0

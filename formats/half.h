@@ -24,17 +24,17 @@ static inline uint32_t imx_f32_to_bits(float value) {
     return bits;
 }
 
+// Both cases are computed and one is selected by a mask, so that a loop over halves becomes vector
+// code with every compiler.
 static inline float imx_f16_to_f32(imx_f16 half) {
     const uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
     const uint32_t magnitude = half & 0x7fffu;
-    if (magnitude >= 0x7c00u) { // infinity or NaN
-        return imx_f32_from_bits(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
-    }
-    if (magnitude >= 0x0400u) { // normal: rebias the exponent from 15 to 127
-        return imx_f32_from_bits(sign | ((magnitude << 13) + 0x38000000u));
-    }
-    const float subnormal = (float)magnitude * 0x1p-24f; // exact
-    return imx_f32_from_bits(sign | imx_f32_to_bits(subnormal));
+    // Normal: rebias the exponent from 15 to 127; infinity and NaN: from 31 to 255.
+    const uint32_t rebias = magnitude >= 0x7c00u ? 0x70000000u : 0x38000000u;
+    const uint32_t normal = (magnitude << 13) + rebias;
+    const uint32_t subnormal = imx_f32_to_bits((float)(int32_t)magnitude * 0x1p-24f); // exact
+    const uint32_t is_normal = 0u - (uint32_t)(magnitude >= 0x0400u);
+    return imx_f32_from_bits(sign | (normal & is_normal) | (subnormal & ~is_normal));
 }
 
 static inline imx_f16 imx_f16_from_f32(float value) {

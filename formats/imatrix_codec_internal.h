@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//
+// What a file format of the imatrix has to provide, and the pieces that the readers share. Private
+// to formats.
+
+#ifndef IMX_FORMATS_IMATRIX_CODEC_INTERNAL_H
+#define IMX_FORMATS_IMATRIX_CODEC_INTERNAL_H
+
+#include "formats/imatrix_file.h"
+
+typedef struct imx_imatrix_codec {
+    // Whether the first bytes are this format's.
+    bool (*recognize)(const uint8_t *data, size_t size_bytes);
+
+    // Fills the empty `imatrix` in file order. Lengths are checked against size_bytes here; order,
+    // unique names and values by the caller, who also frees what is there after a failure.
+    imx_status (*parse)(imx_imatrix *imatrix, const uint8_t *data, size_t size_bytes,
+                        const char *path, imx_error *err);
+
+    // As imx_imatrix_serialize, for entries whose values are known to be valid.
+    imx_status (*serialize)(const imx_imatrix *imatrix, uint8_t **bytes, size_t *size_bytes,
+                            imx_error *err);
+} imx_imatrix_codec;
+
+extern const imx_imatrix_codec imx_imatrix_codec_zst;
+extern const imx_imatrix_codec imx_imatrix_codec_gguf;
+extern const imx_imatrix_codec imx_imatrix_codec_dat;
+
+// As imx_imatrix_add, but at the end and for a name of `name_len` bytes.
+imx_status imx_imatrix_append(imx_imatrix *imatrix, const char *name, size_t name_len,
+                              uint64_t n_cols, uint64_t n_mats, bool with_sums,
+                              imx_imatrix_entry **entry, imx_error *err);
+
+// As imx_imatrix_add_dataset, for a name of `name_len` bytes.
+imx_status imx_imatrix_append_dataset(imx_imatrix *imatrix, const char *name, size_t name_len,
+                                      imx_error *err);
+
+// Stores a copy of the bytes as a NUL-terminated string in *out.
+imx_status imx_copy_string(char **out, const char *data, size_t len, imx_error *err);
+
+#endif

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+//
+// Blocks of 32 weights with a half-precision scale (Q4_0, Q5_0, Q8_0) or scale and min (Q4_1,
+// Q5_1). One group is the whole problem: fit the grid, round its parameters to half precision, and
+// choose the codes again for the grid that will really be decoded.
+
+#include <string.h>
+
+#include "quant/encode_internal.h"
+#include "quant/search_affine.h"
+#include "quant/search_symmetric.h"
+
+// Codes (32) of a block whose only parameter is a scale; all zero for a block of zeros.
+static imx_f16 choose_symmetric(const float *row, size_t first, const imx_importance *importance,
+                                imx_code_range codes, float q[IMX_BLOCK_LEN]) {
+    imx_block_view view;
+    if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance)) {
+        memset(q, 0, IMX_BLOCK_LEN * sizeof *q);
+        return 0;
+    }
+    const imx_group group = {view.x, view.w, IMX_BLOCK_LEN, codes};
+    imx_grid grid = {0};
+    const imx_f16 d = imx_store_half(imx_fit_scale(&group), view.unit, &grid.scale);
+    imx_group_codes(&group, grid, q);
+    return d;
+}
+
+// The same for scale and min, which goes to *min.
+static imx_f16 choose_affine(const float *row, size_t first, const imx_importance *importance,
+                             imx_code_range codes, imx_f16 *min, float q[IMX_BLOCK_LEN]) {
+    imx_block_view view;
+    if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance)) {
+        memset(q, 0, IMX_BLOCK_LEN * sizeof *q);
+        *min = 0;
+        return 0;
+    }
+    const imx_group group = {view.x, view.w, IMX_BLOCK_LEN, codes};
+    imx_grid grid = imx_fit_affine(&group, IMX_OFFSET_FREE);
+    const imx_f16 d = imx_store_half(grid.scale, view.unit, &grid.scale);
+    imx_group_codes(&group, grid, q);
+    const imx_moments sums = imx_group_moments(&group, q);
+    *min = imx_store_half((sums.x - grid.scale * sums.q) / sums.w, view.unit, &grid.offset);
+    imx_group_codes(&group, grid, q);
+    return d;
+}
+
+// Weight j in the low half of byte j, weight j + 16 in the high half.
+static void pack_nibbles(const float q[IMX_BLOCK_LEN], int bias, uint8_t qs[16]) {
+    for (int j = 0; j < 16; ++j) {
+        const int low = ((int)q[j] + bias) & 15;
+        const int high = ((int)q[j + 16] + bias) & 15;
+        qs[j] = (uint8_t)(low | high << 4);
+    }
+}
+
+// Bit j of the little-endian word is the fifth bit of weight j.
+static void pack_fifth_bits(const float q[IMX_BLOCK_LEN], int bias, uint8_t qh[4]) {
+    memset(qh, 0, 4);
+    for (int j = 0; j < IMX_BLOCK_LEN; ++j) {
+        qh[j / 8] |= (uint8_t)((((int)q[j] + bias) >> 4) << j % 8);
+    }
+}
+
+void imx_encode_q4_0(const float *row, size_t n_cols, const imx_importance *importance,
+                     void *blocks) {
+    imx_block_q4_0 *out = blocks;
+    float q[IMX_BLOCK_LEN];
+    for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
+        out->d = choose_symmetric(row, first, importance, (imx_code_range){-8, 7}, q);
+        pack_nibbles(q, 8, out->qs);
+    }
+}
+
+void imx_encode_q4_1(const float *row, size_t n_cols, const imx_importance *importance,
+                     void *blocks) {
+    imx_block_q4_1 *out = blocks;
+    float q[IMX_BLOCK_LEN];
+    for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
+        out->d = choose_affine(row, first, importance, (imx_code_range){0, 15}, &out->m, q);
+        pack_nibbles(q, 0, out->qs);
+    }
+}
+
+void imx_encode_q5_0(const float *row, size_t n_cols, const imx_importance *importance,
+                     void *blocks) {
+    imx_block_q5_0 *out = blocks;
+    float q[IMX_BLOCK_LEN];
+    for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
+        out->d = choose_symmetric(row, first, importance, (imx_code_range){-16, 15}, q);
+        pack_nibbles(q, 16, out->qs);
+        pack_fifth_bits(q, 16, out->qh);
+    }
+}
+
+void imx_encode_q5_1(const float *row, size_t n_cols, const imx_importance *importance,
+                     void *blocks) {
+    imx_block_q5_1 *out = blocks;
+    float q[IMX_BLOCK_LEN];
+    for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
+        out->d = choose_affine(row, first, importance, (imx_code_range){0, 31}, &out->m, q);
+        pack_nibbles(q, 0, out->qs);
+        pack_fifth_bits(q, 0, out->qh);
+    }
+}
+
+void imx_encode_q8_0(const float *row, size_t n_cols, const imx_importance *importance,
+                     void *blocks) {
+    imx_block_q8_0 *out = blocks;
+    float q[IMX_BLOCK_LEN];
+    for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
+        out->d = choose_symmetric(row, first, importance, (imx_code_range){-128, 127}, q);
+        for (int j = 0; j < IMX_BLOCK_LEN; ++j) {
+            out->qs[j] = (int8_t)q[j];
+        }
+    }
+}
