@@ -24,9 +24,13 @@ static void clean_up_and_die(int signal_number) {
 static void install_handlers(void) {
     static const int fatal_signals[] = {SIGINT, SIGTERM, SIGHUP};
     for (size_t i = 0; i < sizeof fatal_signals / sizeof *fatal_signals; ++i) {
-        struct sigaction action = {.sa_handler = clean_up_and_die};
-        sigemptyset(&action.sa_mask);
-        sigaction(fatal_signals[i], &action, NULL);
+        struct sigaction action;
+        sigaction(fatal_signals[i], NULL, &action);
+        if (action.sa_handler != SIG_IGN) { // nohup keeps its meaning
+            action = (struct sigaction){.sa_handler = clean_up_and_die};
+            sigemptyset(&action.sa_mask);
+            sigaction(fatal_signals[i], &action, NULL);
+        }
     }
     signal(SIGXFSZ, SIG_IGN); // a file size limit is then an error like a full disk
 }

@@ -43,7 +43,8 @@ expect_error 1 'out.gguf' bash -c 'ulimit -f 1; exec "$0" "$@"' "$IMATRIX" colle
 
 # So does a signal.
 for signal in INT TERM; do
-    "$IMATRIX" quantize "$model" "$out" Q2_K > /dev/null 2>&1 &
+    # A background job of a script ignores SIGINT unless it is told otherwise.
+    env --default-signal="$signal" "$IMATRIX" quantize "$model" "$out" Q2_K > /dev/null 2>&1 &
     pid=$!
     while kill -0 "$pid" 2> /dev/null && ! compgen -G "$scratch/.out.gguf*" > /dev/null; do :; done
     kill -s "$signal" "$pid" 2> /dev/null || true
