@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// How many threads a request means. OpenMP stays in linear.c, row_ops.c, attention.c,
+// How many threads a request means. OpenMP stays in linear.c, layer.c, attention.c,
 // column_stats.c and scoring.c; each of their loops hands out whole rows, columns or tiles.
 
 #ifndef IMX_CALIB_THREADS_H

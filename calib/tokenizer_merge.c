@@ -13,6 +13,7 @@
 
 #include "calib/tokenizer_internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "formats/memory.h"
@@ -26,10 +27,7 @@ struct imx_merge_candidate {
 imx_status imx_merger_add(imx_merger *merger, const char *text, size_t len, uint32_t piece,
                           imx_error *err) {
     const size_t n = merger->n_symbols;
-    if (n >= IMX_NO_SYMBOL || len > UINT32_MAX) {
-        return imx_fail(err, IMX_ERR_ARGUMENT,
-                        "a text of more than 2^32 bytes cannot be tokenized: split it");
-    }
+    assert(len >= 1 && len <= UINT32_MAX && n < IMX_NO_SYMBOL);
     IMX_TRY(imx_grow(&merger->symbols, &merger->symbols_capacity, n + 1, sizeof *merger->symbols,
                      err));
     merger->symbols[n] = (imx_symbol){

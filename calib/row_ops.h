@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+//
+// What happens to one token's values between the products, by kind. Every function works on one row
+// or one head, so that any cut of the tokens over threads gives the same bits.
+
+#ifndef IMX_CALIB_ROW_OPS_H
+#define IMX_CALIB_ROW_OPS_H
+
+#include <stddef.h>
+
+// out (n) = the norm of x (n), times `weight` (n). `out` may be x.
+typedef void imx_norm_fn(const float *x, const float *weight, float eps, size_t n, float *out);
+
+// Rotates the first 2 · n_pairs values of one head by the angles whose cosines and sines are given.
+typedef void imx_rotate_fn(float *head, const float *cosines, const float *sines, size_t n_pairs);
+
+// up[j] = activation(gate[j]) · up[j]
+typedef void imx_gate_fn(const float *gate, float *up, size_t n);
+
+// x[j] / sqrt(mean of squares + eps)
+imx_norm_fn imx_norm_rms;
+
+// Pair i is the values 2i and 2i + 1.
+imx_rotate_fn imx_rotate_pairs;
+
+// activation(g) = g / (1 + exp(−g))
+imx_gate_fn imx_gate_silu;
+
+#endif
