@@ -37,12 +37,12 @@ typedef enum imx_role {
 // Tensors of a role: STEM.weight and, where the row allows, STEM.bias (n_out) and STEM.scale (1),
 // in a layer with "blk.N." in front. Together they compute y = scale · W x + bias.
 typedef struct imx_role_row {
-    const char *stem;   // NULL: the architecture has no such role
-    imx_dim n_in;       // IMX_DIM_ONE: a vector (n_out)
+    const char *stem; // NULL: the architecture has no such role
+    imx_dim n_in;     // IMX_DIM_ONE: a vector (n_out)
     imx_dim n_out;
-    bool is_optional;   // the weight may be absent
-    bool has_parts;     // bias and scale are known; each may be absent
-    bool scales_bias;   // y = scale · (W x + bias) instead
+    bool is_optional; // the weight may be absent
+    bool has_parts;   // bias and scale are known; each may be absent
+    bool scales_bias; // y = scale · (W x + bias) instead
 } imx_role_row;
 
 typedef struct imx_arch {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,8 +55,8 @@ static const imx_arch archs[] = {
 static void list_names(char *list, size_t list_bytes) {
     size_t len = 0;
     for (size_t i = 0; i < COUNT_OF(archs) && len < list_bytes; ++i) {
-        const int n = snprintf(list + len, list_bytes - len, "%s%s", i > 0 ? ", " : "",
-                               archs[i].name);
+        const int n =
+            snprintf(list + len, list_bytes - len, "%s%s", i > 0 ? ", " : "", archs[i].name);
         len += n > 0 ? (size_t)n : 0;
     }
 }

@@ -21,7 +21,7 @@ typedef struct imx_collect_options {
 } imx_collect_options;
 
 typedef struct imx_collect_result {
-    double perplexity; // NAN unless asked for
+    double perplexity; // NAN unless asked for and a position is scored
     double perplexity_error;
 } imx_collect_result;
 

@@ -8,7 +8,6 @@
 #include "calib/hparams.h"
 
 #include <fnmatch.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +25,7 @@ static const char *const inert_keys[] = {
     "rope.scaling.finetuned",
     "rope.scaling.yarn_*", // beside rope.scaling.type = yarn
     "*_swa",               // beside attention.sliding_window
-    "expert_group_scale",  // beside expert_count
+    "expert_[!c]*",        // beside expert_count
 };
 
 // Keys whose values without effect are not just zero.
@@ -195,8 +194,9 @@ static imx_status read_rope_scaling(imx_hparams *hparams, const char *arch_name,
 static imx_status read_n_vocab(imx_hparams *hparams, const imx_gguf *gguf, imx_error *err) {
     const imx_gguf_tensor *embedding = imx_gguf_find_tensor(gguf, "token_embd.weight");
     if (embedding == NULL || imx_gguf_tensor_rows(embedding) > MAX_SIZE) {
-        return imx_fail(err, IMX_ERR_FORMAT, "%s: tensor 'token_embd.weight' is missing or too "
-                                             "large; the file does not hold a whole model",
+        return imx_fail(err, IMX_ERR_FORMAT,
+                        "%s: tensor 'token_embd.weight' is missing or too "
+                        "large; the file does not hold a whole model",
                         gguf->path);
     }
     hparams->n_vocab = (uint32_t)imx_gguf_tensor_rows(embedding);

@@ -71,10 +71,10 @@ void imx_vocab_free(imx_vocab *vocab);
 // The id of the token `text`, or -1.
 int32_t imx_vocab_find(const imx_vocab *vocab, const char *text, size_t len);
 
-// The token named by the u32 at `key`. An absent key leaves *id; a value outside the vocabulary is
-// ignored as well when `required` is false, else IMX_ERR_FORMAT.
+// Replaces *id by the value of the u32 at `key`, if there is one. *id becomes -1 when it is not a
+// token of the vocabulary.
 imx_status imx_vocab_get_id(const imx_vocab *vocab, const imx_gguf *gguf, const char *key,
-                            bool required, int32_t *id, imx_error *err);
+                            int32_t *id, imx_error *err);
 
 // The tokens that spell out single bytes: "<0x0A>", -1 where there is none.
 void imx_vocab_hex_bytes(const imx_vocab *vocab, int32_t ids[256]);
@@ -136,8 +136,8 @@ typedef struct imx_merge {
     uint32_t piece;
 } imx_merge;
 
-typedef bool (*imx_find_merge)(const void *context, const imx_symbol *left,
-                               const imx_symbol *right, imx_merge *merge);
+typedef bool (*imx_find_merge)(const void *context, const imx_symbol *left, const imx_symbol *right,
+                               imx_merge *merge);
 
 typedef struct imx_merge_candidate imx_merge_candidate;
 
@@ -170,9 +170,10 @@ typedef struct imx_bos_eos {
 } imx_bos_eos;
 
 typedef struct imx_tokenizer_model {
-    const char *name;     // tokenizer.ggml.model
-    const char *method;   // for messages
-    imx_bos_eos defaults; // where the file says nothing
+    const char *name;         // tokenizer.ggml.model
+    const char *method;       // for messages
+    const char *pretokenizer; // of this model whatever the file says, or NULL
+    imx_bos_eos defaults;     // where the file says nothing
 
     // Builds tokenizer->engine from its vocabulary; may change `defaults`. NULL = not supported.
     imx_status (*open)(imx_tokenizer *tokenizer, const imx_gguf *gguf, imx_bos_eos *defaults,

@@ -5,11 +5,11 @@
 // leftmost where ranks are equal, until no pair may merge. SentencePiece and BPE differ only in
 // which pairs may merge and in their ranks (`find`).
 //
-// A heap holds the candidate pairs as (rank, left symbol). A merge changes its two neighbours: their
-// new pairs are pushed, the old ones stay in the heap and are recognised when they come up. Symbols
-// only grow, so the symbol at `left` and its right neighbour span as many bytes as the candidate
-// did only while both are what they were. Each of n symbols can be merged away once and each merge
-// pushes at most two candidates: O(n log n) for any text.
+// A heap holds the candidate pairs as (rank, left symbol). A merge changes its two neighbours:
+// their new pairs are pushed, the old ones stay in the heap and are recognised when they come up.
+// Symbols only grow, so the symbol at `left` and its right neighbour span as many bytes as the
+// candidate did only while both are what they were. Each of n symbols can be merged away once and
+// each merge pushes at most two candidates: O(n log n) for any text.
 
 #include "calib/tokenizer_internal.h"
 
@@ -28,8 +28,8 @@ imx_status imx_merger_add(imx_merger *merger, const char *text, size_t len, uint
                           imx_error *err) {
     const size_t n = merger->n_symbols;
     assert(len >= 1 && len <= UINT32_MAX && n < IMX_NO_SYMBOL);
-    IMX_TRY(imx_grow(&merger->symbols, &merger->symbols_capacity, n + 1, sizeof *merger->symbols,
-                     err));
+    IMX_TRY(
+        imx_grow(&merger->symbols, &merger->symbols_capacity, n + 1, sizeof *merger->symbols, err));
     merger->symbols[n] = (imx_symbol){
         .text = text,
         .len = (uint32_t)len,

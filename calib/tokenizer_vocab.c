@@ -11,9 +11,10 @@
 
 #include "calib/tokenizer_internal.h"
 
-#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "formats/memory.h"
 
@@ -21,13 +22,27 @@
 enum { TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4 };
 
 static const char *const end_tokens[] = {
-    "<|eot_id|>",       "<|im_end|>",         "<|end|>",
-    "<|return|>",       "<|call|>",           "<|calls|>",
-    "<|flush|>",        "<end_of_turn>",      "<|endoftext|>",
-    "</s>",             "<|eom_id|>",         "<EOT>",
-    "_<EOT>",           "[EOT]",              "[EOS]",
-    "<|end_of_text|>",  "<end_of_utterance>", "<eos>",
-    "<turn|>",          "<|tool_response>",   "<｜end▁of▁sentence｜>",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|calls|>",
+    "<|flush|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
+    "<turn|>",
+    "<|tool_response>",
+    "<｜end▁of▁sentence｜>",
     "[e~[",
 };
 
@@ -235,9 +250,10 @@ int32_t imx_vocab_find(const imx_vocab *vocab, const char *text, size_t len) {
 }
 
 imx_status imx_vocab_get_id(const imx_vocab *vocab, const imx_gguf *gguf, const char *key,
-                            bool required, int32_t *id, imx_error *err) {
-    uint32_t value = UINT32_MAX;
-    IMX_TRY(imx_gguf_get_u32(gguf, key, required, &value, err));
+                            int32_t *id, imx_error *err) {
+    uint32_t value = (uint32_t)*id;
+    IMX_TRY(imx_gguf_get_u32(gguf, key, false, &value, err));
+    *id = value < vocab->n_tokens ? (int32_t)value : -1;
     return IMX_OK;
 }
 

@@ -41,7 +41,7 @@ cmake --build build-quickstart > build-quickstart/build.log 2>&1 || {
     tail -n 40 build-quickstart/build.log >&2
     exit 1
 }
-imatrix=$root/build-quickstart/imatrix
+imatrix=$root/build-quickstart/bin/imatrix
 mkdir -p "$out"
 
 say "Collecting statistics of $(basename "$model") on $(basename "$calibration")"

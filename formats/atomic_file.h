@@ -2,7 +2,10 @@
 //
 // Output files that appear whole or not at all: written under a temporary name in the directory of
 // the final name, synced, closed with a check, renamed. Until the rename the old file stays as it
-// was.
+// was. A new file has the mode the umask leaves, a replacing one that of the old file.
+//
+// A symbolic link stays and the file it names is replaced. An existing special file (/dev/null, a
+// pipe) is written directly.
 
 #ifndef IMX_FORMATS_ATOMIC_FILE_H
 #define IMX_FORMATS_ATOMIC_FILE_H
@@ -14,7 +17,9 @@
 
 typedef struct imx_atomic_file imx_atomic_file;
 
-// Creates the temporary file for `path`. On success *out is the caller's until commit or abort.
+// Creates the temporary file for `path`. On success *out is the caller's until commit or abort; at
+// most 16 may be open at once. IMX_ERR_IO for a directory, for a missing or unwritable one around
+// it, for a write-protected file and for a link to nothing.
 imx_status imx_atomic_file_open(imx_atomic_file **out, const char *path, imx_error *err);
 
 // Appends `size_bytes` bytes. After a failure only imx_atomic_file_abort is allowed.

@@ -106,6 +106,7 @@ typedef struct imx_block_q6_k {
     imx_f16 d;
 } imx_block_q6_k;
 
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are read as they lie");
 static_assert(sizeof(imx_block_q4_0) == 18, "Q4_0 is 18 bytes");
 static_assert(sizeof(imx_block_q4_1) == 20, "Q4_1 is 20 bytes");
 static_assert(sizeof(imx_block_q5_0) == 22, "Q5_0 is 22 bytes");

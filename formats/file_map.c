@@ -34,7 +34,7 @@ static imx_status map_descriptor(imx_file_map *map, int fd, const char *path, im
 
 imx_status imx_file_map_open(imx_file_map *map, const char *path, imx_error *err) {
     memset(map, 0, sizeof *map);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return imx_fail(err, IMX_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     }

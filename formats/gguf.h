@@ -118,7 +118,7 @@ imx_status imx_gguf_get_array(const imx_gguf *gguf, const char *key, bool requir
                               imx_gguf_type elem_type, const imx_gguf_kv **kv, imx_error *err);
 
 // Element i of a numeric or bool array (or scalar), converted to double or int64; no range check of
-// i.
+// i. Floats that int64 cannot hold become its nearest value, NaN 0.
 double imx_gguf_elem_f64(const imx_gguf_kv *kv, uint64_t i);
 int64_t imx_gguf_elem_i64(const imx_gguf_kv *kv, uint64_t i);
 

@@ -304,8 +304,10 @@ static imx_status read_alignment(const cursor *c, imx_gguf *gguf) {
     return IMX_OK;
 }
 
-// Points every tensor at its bytes, once all of them are known to lie inside the file.
+// Points every tensor at its bytes, which lie inside the file, behind those of the tensor before:
+// a file cannot make readers take the same bytes many times.
 static imx_status bind_data(const cursor *c, imx_gguf *gguf) {
+    uint64_t previous_end = 0;
     for (size_t i = 0; i < gguf->n_tensors; ++i) {
         imx_gguf_tensor *tensor = &gguf->tensors[i];
         uint64_t end;
@@ -315,6 +317,13 @@ static imx_status bind_data(const cursor *c, imx_gguf *gguf) {
                             "file is damaged",
                             c->path, tensor->name, gguf->alignment);
         }
+        if (tensor->offset < previous_end) {
+            return imx_fail(
+                c->err, IMX_ERR_FORMAT,
+                "%s: the data of tensor '%s' overlaps that of the tensor before it; the "
+                "file is damaged",
+                c->path, tensor->name);
+        }
         if (!imx_add_u64(tensor->offset, tensor->size_bytes, &end) ||
             !imx_add_u64(end, gguf->data_offset, &end) || end > c->size_bytes) {
             return imx_fail(c->err, IMX_ERR_FORMAT,
@@ -323,6 +332,7 @@ static imx_status bind_data(const cursor *c, imx_gguf *gguf) {
                             c->path, tensor->name, c->size_bytes);
         }
         tensor->data = c->data + gguf->data_offset + tensor->offset;
+        previous_end = tensor->offset + tensor->size_bytes;
     }
     return IMX_OK;
 }
@@ -408,6 +418,17 @@ static bool is_float(imx_gguf_type type) {
     return type == IMX_GGUF_F32 || type == IMX_GGUF_F64;
 }
 
+// Toward zero; what int64 cannot hold becomes its nearest value, NaN 0.
+static int64_t saturate_f64(double value) {
+    if (value >= 0x1p63) {
+        return INT64_MAX;
+    }
+    if (value <= -0x1p63) {
+        return INT64_MIN;
+    }
+    return value == value ? (int64_t)value : 0;
+}
+
 int64_t imx_gguf_elem_i64(const imx_gguf_kv *kv, uint64_t i) {
     const size_t size = imx_gguf_scalar_bytes(kv->elem_type);
     const uint64_t bits = load_le(kv->elems + i * size, size);
@@ -420,7 +441,7 @@ int64_t imx_gguf_elem_i64(const imx_gguf_kv *kv, uint64_t i) {
         return (int32_t)bits;
     case IMX_GGUF_F32:
     case IMX_GGUF_F64:
-        return (int64_t)imx_gguf_elem_f64(kv, i);
+        return saturate_f64(imx_gguf_elem_f64(kv, i));
     default:
         return (int64_t)bits;
     }

@@ -13,12 +13,13 @@
 // back with the same values.
 //
 // Writing from real counts, n_calls = ceil(max count / chunk_size), and the matrices of an entry
-// share it. A matrix that has seen nothing gets the mean 1, as llama.cpp does: quantizers take equal
-// weights for none. An entry without any count is left out. Entries are written in the order of
-// their names, as llama-imatrix does since 2025; older files have the order of a hash table, which
-// nobody reads and we do not keep.
+// share it. A matrix that has seen nothing gets the mean 1, as llama.cpp does: quantizers take
+// equal weights for none. An entry without any count is left out. Entries are written in the order
+// of their names, as llama-imatrix does since 2025; older files have the order of a hash table,
+// which nobody reads and we do not keep.
 
-#include <limits.h>
+#include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -56,8 +57,7 @@ static imx_status take(cursor *c, size_t n_bytes, const uint8_t **bytes) {
 }
 
 // Takes an i32 that must lie in low..high.
-static imx_status take_i32(cursor *c, const char *what, int32_t low, int32_t high,
-                           int32_t *value) {
+static imx_status take_i32(cursor *c, const char *what, int32_t low, int32_t high, int32_t *value) {
     const uint8_t *bytes;
     IMX_TRY(take(c, sizeof *value, &bytes));
     memcpy(value, bytes, sizeof *value);
@@ -69,12 +69,17 @@ static imx_status take_i32(cursor *c, const char *what, int32_t low, int32_t hig
     return IMX_OK;
 }
 
-static imx_status take_name(cursor *c, const char *what, int32_t min_len, const char **name,
-                            size_t *len) {
+static imx_status take_name(cursor *c, const char *what, int32_t min_len, int32_t max_len,
+                            const char **name, size_t *len) {
     int32_t n;
     const uint8_t *bytes;
-    IMX_TRY(take_i32(c, what, min_len, MAX_NAME, &n));
+    IMX_TRY(take_i32(c, what, min_len, max_len, &n));
     IMX_TRY(take(c, (size_t)n, &bytes));
+    if (memchr(bytes, 0, (size_t)n) != NULL) {
+        return imx_fail(c->err, IMX_ERR_FORMAT,
+                        "%s: byte %zu: a name holds a NUL; the file is damaged", c->path,
+                        c->pos - (size_t)n);
+    }
     *name = (const char *)bytes;
     *len = (size_t)n;
     return IMX_OK;
@@ -87,12 +92,12 @@ static imx_status read_entry(cursor *c, imx_imatrix *imatrix) {
     int32_t n_values;
     const uint8_t *values;
     imx_imatrix_entry *entry;
-    IMX_TRY(take_name(c, "the length of a name", 1, &name, &name_len));
+    IMX_TRY(take_name(c, "the length of a name", 1, MAX_NAME, &name, &name_len));
     IMX_TRY(take_i32(c, "the number of calls", 0, INT32_MAX, &n_calls));
     IMX_TRY(take_i32(c, "the number of values", 1, INT32_MAX, &n_values));
     IMX_TRY(take(c, (size_t)n_values * sizeof(float), &values));
-    IMX_TRY(imx_imatrix_append(imatrix, name, name_len, (uint64_t)n_values, 1, false, &entry,
-                               c->err));
+    IMX_TRY(
+        imx_imatrix_append(imatrix, name, name_len, (uint64_t)n_values, 1, false, &entry, c->err));
     entry->counts[0] = n_calls > 0 ? n_calls : 1;
     for (int32_t i = 0; i < n_values; ++i) {
         float value;
@@ -110,11 +115,12 @@ static imx_status read_trailer(cursor *c, imx_imatrix *imatrix) {
         return IMX_OK;
     }
     IMX_TRY(take_i32(c, "the last chunk", 0, INT32_MAX, &last_chunk));
-    IMX_TRY(take_name(c, "the length of the dataset name", 0, &dataset, &len));
+    IMX_TRY(take_name(c, "the length of the dataset name", 0, INT32_MAX, &dataset, &len));
     if (c->pos != c->size_bytes) {
-        return imx_fail(c->err, IMX_ERR_FORMAT,
-                        "%s: byte %zu: %zu bytes follow the end of the imatrix; the file is damaged",
-                        c->path, c->pos, c->size_bytes - c->pos);
+        return imx_fail(
+            c->err, IMX_ERR_FORMAT,
+            "%s: byte %zu: %zu bytes follow the end of the imatrix; the file is damaged", c->path,
+            c->pos, c->size_bytes - c->pos);
     }
     imatrix->chunk_count = (uint32_t)last_chunk;
     return len > 0 ? imx_imatrix_append_dataset(imatrix, dataset, len, c->err) : IMX_OK;
@@ -158,16 +164,26 @@ static uint8_t *put_name(uint8_t *at, const char *name) {
     return put(at, name, strlen(name));
 }
 
-static double max_count(const imx_imatrix_entry *entry) {
+// ceil(max count / chunk_size); 0 when the entry has no data.
+static double n_calls_of(const imx_imatrix_entry *entry, uint32_t chunk_size) {
     double max = 0;
     for (uint64_t i = 0; i < entry->n_mats; ++i) {
         max = fmax(max, entry->counts[i]);
     }
-    return max;
+    return ceil(max / chunk_size);
 }
 
-static double n_calls_of(const imx_imatrix *imatrix, const imx_imatrix_entry *entry) {
-    return ceil(max_count(entry) / imatrix->chunk_size);
+static uint8_t *put_entry(uint8_t *at, const imx_imatrix_entry *entry, double n_calls) {
+    at = put_name(at, entry->name);
+    at = put_i32(at, (uint64_t)n_calls);
+    at = put_i32(at, entry->n_cols * entry->n_mats);
+    for (uint64_t i = 0; i < entry->n_cols * entry->n_mats; ++i) {
+        const double count = entry->counts[i / entry->n_cols];
+        const double mean = count > 0 ? entry->in_sum2[i] / count : 1;
+        const float value = (float)fmin(mean * n_calls, FLT_MAX);
+        at = put(at, &value, sizeof value);
+    }
+    return at;
 }
 
 static const char *last_dataset(const imx_imatrix *imatrix) {
@@ -182,17 +198,42 @@ static imx_status measure(const imx_imatrix *imatrix, uint64_t *n_entries, size_
     for (size_t i = 0; i < imatrix->n_entries; ++i) {
         const imx_imatrix_entry *entry = &imatrix->entries[i];
         const uint64_t n_values = entry->n_cols * entry->n_mats;
-        if (!(n_calls_of(imatrix, entry) <= INT32_MAX) || n_values > INT32_MAX ||
-            imatrix->chunk_count > INT32_MAX) {
+        const double n_calls = n_calls_of(entry, imatrix->chunk_size);
+        if (n_calls > INT32_MAX || n_values > INT32_MAX || imatrix->chunk_count > INT32_MAX ||
+            strlen(entry->name) > MAX_NAME) {
             return imx_fail(err, IMX_ERR_UNSUPPORTED,
                             "%s: is larger than the dat format allows; write gguf or zst",
                             entry->name);
         }
-        if (max_count(entry) > 0) {
+        if (n_calls > 0) {
             ++*n_entries;
             *size_bytes += 3 * sizeof(int32_t) + strlen(entry->name) + n_values * sizeof(float);
         }
     }
-    return *n_entries > 0 ? IMX_OK
-                          : imx_fail(err, IMX_ERR_ARGUMENT, "no weight has seen any data");
+    return IMX_OK;
 }
+
+static imx_status serialize(const imx_imatrix *imatrix, uint8_t **bytes, size_t *size_bytes,
+                            imx_error *err) {
+    uint64_t n_entries;
+    IMX_TRY(measure(imatrix, &n_entries, size_bytes, err));
+    if (n_entries == 0 || n_entries > MAX_ENTRIES) {
+        return imx_fail(err, IMX_ERR_UNSUPPORTED,
+                        "%" PRIu64 " weights have data; the dat format holds 1 to %d", n_entries,
+                        MAX_ENTRIES);
+    }
+    IMX_TRY(imx_alloc_zeroed(bytes, *size_bytes, 1, err));
+    uint8_t *at = put_i32(*bytes, n_entries);
+    for (size_t i = 0; i < imatrix->n_entries; ++i) {
+        const imx_imatrix_entry *entry = &imatrix->entries[i];
+        const double n_calls = n_calls_of(entry, imatrix->chunk_size);
+        if (n_calls > 0) {
+            at = put_entry(at, entry, n_calls);
+        }
+    }
+    at = put_i32(at, imatrix->chunk_count);
+    put_name(at, last_dataset(imatrix));
+    return IMX_OK;
+}
+
+const imx_imatrix_codec imx_imatrix_codec_dat = {recognize, parse, serialize};

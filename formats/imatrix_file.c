@@ -210,7 +210,9 @@ static imx_status parse_as(imx_imatrix *imatrix, const imx_imatrix_codec *codec,
                            const uint8_t *data, size_t size_bytes, const char *path,
                            imx_error *err) {
     IMX_TRY(codec->parse(imatrix, data, size_bytes, path, err));
-    qsort(imatrix->entries, imatrix->n_entries, sizeof *imatrix->entries, compare_entries);
+    if (imatrix->n_entries > 0) {
+        qsort(imatrix->entries, imatrix->n_entries, sizeof *imatrix->entries, compare_entries);
+    }
     return check_entries(path, imatrix, err);
 }
 

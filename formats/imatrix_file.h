@@ -7,7 +7,11 @@
 //         [1, n_mats], both F32; keys imatrix.datasets (array of strings), imatrix.chunk_count and
 //         imatrix.chunk_size (u32). What we know beyond it goes into further tensors (NAME.in_sum)
 //         and keys under "imatrix.calibration.", which llama.cpp skips.
-//   dat   the legacy format of 2023: means only, one count per tensor
+//   dat   the legacy format of 2023: means only, one count per tensor; all matrices of a tensor are
+//         one row (n_mats = 1). Values are read back exactly; entries come out sorted by name.
+//
+// llama.cpp, too, stores some three-dimensional weights as one row with one count: who knows the
+// shape of the weight splits n_cols.
 //
 // The formats are told apart by content, never by name.
 

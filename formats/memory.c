@@ -7,26 +7,31 @@
 
 enum { ALIGNMENT = 64 };
 
-imx_status imx_alloc_zeroed(void *out, size_t count, size_t size, imx_error *err) {
-    void *memory = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
-    memcpy(out, &memory, sizeof memory);
-    if (memory == NULL) {
-        return imx_fail_memory(err, count * size);
+// No object is larger, and so no sum with an alignment overflows.
+static const size_t max_bytes = PTRDIFF_MAX - ALIGNMENT;
+
+// count * size, at least 1; SIZE_MAX when it overflows.
+static size_t total_bytes(size_t count, size_t size) {
+    uint64_t product;
+    if (!imx_mul_u64(count, size, &product)) {
+        return SIZE_MAX;
     }
-    return IMX_OK;
+    return product > 0 ? product : 1;
+}
+
+imx_status imx_alloc_zeroed(void *out, size_t count, size_t size, imx_error *err) {
+    const size_t n_bytes = total_bytes(count, size);
+    void *memory = n_bytes <= max_bytes ? calloc(n_bytes, 1) : NULL;
+    memcpy(out, &memory, sizeof memory);
+    return memory != NULL ? IMX_OK : imx_fail_memory(err, n_bytes);
 }
 
 imx_status imx_alloc_aligned(void *out, size_t count, size_t size, imx_error *err) {
-    uint64_t size_bytes = 0;
-    void *memory = NULL;
-    if (imx_mul_u64(count, size, &size_bytes) && size_bytes <= SIZE_MAX - ALIGNMENT) {
-        memory = aligned_alloc(ALIGNMENT, imx_align_up(size_bytes > 0 ? size_bytes : 1, ALIGNMENT));
-    }
+    const size_t n_bytes = total_bytes(count, size);
+    void *memory =
+        n_bytes <= max_bytes ? aligned_alloc(ALIGNMENT, imx_align_up(n_bytes, ALIGNMENT)) : NULL;
     memcpy(out, &memory, sizeof memory);
-    if (memory == NULL) {
-        return imx_fail_memory(err, count * size);
-    }
-    return IMX_OK;
+    return memory != NULL ? IMX_OK : imx_fail_memory(err, n_bytes);
 }
 
 imx_status imx_grow(void *array, size_t *capacity, size_t needed, size_t size, imx_error *err) {
@@ -36,7 +41,7 @@ imx_status imx_grow(void *array, size_t *capacity, size_t needed, size_t size, i
     size_t grown = *capacity > 0 ? *capacity : 16;
     while (grown < needed) {
         if (grown > SIZE_MAX / 2 / size) {
-            return imx_fail_memory(err, needed);
+            return imx_fail_memory(err, total_bytes(needed, size));
         }
         grown *= 2;
     }

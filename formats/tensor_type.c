@@ -89,5 +89,6 @@ uint64_t imx_type_row_bytes(uint32_t type, uint64_t n_cols) {
     if (traits == NULL || n_cols % traits->block_len != 0) {
         return 0;
     }
-    return n_cols / traits->block_len * traits->block_bytes;
+    const uint64_t n_blocks = n_cols / traits->block_len;
+    return n_blocks <= UINT64_MAX / traits->block_bytes ? n_blocks * traits->block_bytes : 0;
 }

@@ -69,8 +69,8 @@ const char *imx_type_name(uint32_t type);
 // The number of a type by its name, upper or lower case; false when there is none.
 bool imx_type_from_name(const char *name, uint32_t *type);
 
-// Bytes of a row of `n_cols` weights; 0 when the type is unknown or n_cols is not a multiple of its
-// block length.
+// Bytes of a row of `n_cols` weights; 0 when the type is unknown, n_cols is not a multiple of its
+// block length, or the bytes are more than 64 bits can count.
 uint64_t imx_type_row_bytes(uint32_t type, uint64_t n_cols);
 
 #endif

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 
+#include "quant/block_view.h"
+
 #include <math.h>
 
-#include "quant/encode_internal.h"
 #include "quant/weighting.h"
 
-#define HALF_MAX 65504.0f
-#define HALF_MIN 0x1p-24f // smallest positive half
+#define LARGEST_HALF  65504.0f
+#define SMALLEST_HALF 0x1p-24f // above zero
 
 static float largest_magnitude(const float *x, size_t n) {
     float max = 0.0f;
@@ -19,30 +20,27 @@ static float largest_magnitude(const float *x, size_t n) {
 bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t n,
                     const imx_importance *importance) {
     const float max = largest_magnitude(row + first, n);
-    if (max <= 0.5f * HALF_MIN) {
+    if (max <= 0.5f * SMALLEST_HALF) {
         return false;
     }
-    int exponent;
-    (void)frexpf(max, &exponent);
-    view->unit = ldexpf(1.0f, exponent - 1);
-    const float inverse = 0.5f / view->unit;
+    (void)frexpf(max, &view->exponent);
+    const float scale = ldexpf(1.0f, -view->exponent);
     for (size_t j = 0; j < n; ++j) {
-        view->x[j] = row[first + j] * inverse;
+        view->x[j] = row[first + j] * scale;
     }
-    view->unit *= 2.0f;
     imx_weigh_block(view->x, n, importance, first, view->w);
     return true;
 }
 
-imx_f16 imx_store_half(float value, float unit, float *stored) {
-    float magnitude = fabsf(value) * unit;
-    if (magnitude > HALF_MAX) {
-        magnitude = HALF_MAX;
+imx_f16 imx_store_half(float value, int exponent, float *stored) {
+    float magnitude = fabsf(ldexpf(value, exponent));
+    if (magnitude > LARGEST_HALF) {
+        magnitude = LARGEST_HALF;
     }
-    if (magnitude > 0.0f && magnitude < HALF_MIN) {
-        magnitude = HALF_MIN;
+    if (magnitude > 0.0f && magnitude < SMALLEST_HALF) {
+        magnitude = SMALLEST_HALF;
     }
     const imx_f16 half = imx_f16_from_f32(copysignf(magnitude, value));
-    *stored = imx_f16_to_f32(half) / unit;
+    *stored = ldexpf(imx_f16_to_f32(half), -exponent);
     return half;
 }

@@ -5,9 +5,10 @@
 
 #include <string.h>
 
+#include "formats/half.h"
 #include "quant/encode_internal.h"
 
-#define F16_MAX 65504.0f
+#define F16_MAX  65504.0f
 #define BF16_MAX 0x1.fep127f
 
 static float saturate(float value, float max) {

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: MIT
+//
+// Searches for grids through zero, x̂ = scale · q. See search_symmetric.c for the mathematics.
+
 #ifndef IMX_QUANT_SEARCH_SYMMETRIC_H
 #define IMX_QUANT_SEARCH_SYMMETRIC_H
 
-#include "quant/candidates.h"
+#include "quant/super_block.h"
 
-// Scale of the grid x̂ = scale · q that fits a group best, over all real scales of either sign
-// (only positive ones where the codes are not negative).
+// The real scale that fits a group best, of either sign where codes may be negative; 0 for a group
+// of zeros.
 float imx_fit_scale(const imx_group *group);
+
+// Chooses d, the scales and the codes of a super-block without mins.
+void imx_search_symmetric(const imx_block_view *view, const imx_super_shape *shape,
+                          imx_super_block *out);
 
 #endif

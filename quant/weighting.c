@@ -28,11 +28,7 @@ static void weigh_by_magnitude(const float *x, size_t n, float *w) {
 
 void imx_weigh_block(const float *x, size_t n, const imx_importance *importance, size_t first,
                      float *w) {
-#ifdef PLAINW
-    for (size_t j = 0; j < n; ++j) w[j] = 1.0f;
-#else
     weigh_by_magnitude(x, n, w);
-#endif
     if (importance->kind == IMX_IMPORTANCE_UNIFORM) {
         return;
     }

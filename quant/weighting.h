@@ -20,8 +20,8 @@
 
 #include "formats/importance.h"
 
-// Fills w (n) for the weights x (n), which are columns `first`.. of the row. |x_j| <= 1 is expected,
-// w_j > 0 is promised as long as some x_j is not zero.
+// Fills w (n) for the weights x (n), which are columns `first`.. of the row. |x_j| <= 1 is
+// expected, w_j > 0 is promised as long as some x_j is not zero.
 void imx_weigh_block(const float *x, size_t n, const imx_importance *importance, size_t first,
                      float *w);
 

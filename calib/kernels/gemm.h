@@ -8,7 +8,8 @@
 // Contract of an implementation:
 //   - All matrices are row-major f32 at any address, with a stride in elements from row to row not
 //     below the length of a row. m, n and k are at least 1.
-//   - c is written, never read, and overlaps neither a nor b. What lies between the rows of c stays.
+//   - c is written, never read, and overlaps neither a nor b. What lies between the rows of c
+//   stays.
 //   - Products and sums are f32 or wider, never narrower, in any order. The order may depend on
 //     m, n, k, the strides and the processor, but not on the number of threads of the caller: the
 //     work is done on the calling thread. The same arguments give the same bits.

@@ -22,7 +22,6 @@ typedef struct phase_row {
 
 static const phase_row phase_table[] = {
     {"layers", "tokens/s", 1.0, true},
-    {"base layers", "tokens/s", 1.0, true},
     {"tensors", "million weights/s", 1e6, false},
 };
 
@@ -107,12 +106,15 @@ static bool is_due(const console_progress *display, const imatrix_progress_repor
 static bool report_progress(void *context, const imatrix_progress_report *report) {
     console_progress *display = context;
     const double now = console_seconds();
-    if (display->phase == NULL || strcmp(display->phase, report->phase) != 0) {
+    // A phase may come twice in a row: the layers of the base, then those of the model.
+    if (display->phase == NULL || strcmp(display->phase, report->phase) != 0 ||
+        report->work_done < display->last_work) {
         console_progress_end(display);
         display->phase = report->phase;
         display->started = now;
         display->last_tenth = 0;
     }
+    display->last_work = report->work_done;
     const double share =
         report->work_total > 0 ? (double)report->work_done / (double)report->work_total : 1.0;
     const uint64_t tenth = (uint64_t)(share * 10.0);

@@ -17,6 +17,7 @@ typedef struct console_progress {
     double started;    // seconds, of the phase
     double last_shown; // seconds
     uint64_t last_tenth;
+    uint64_t last_work;
     bool is_terminal;
     bool has_bar; // a bar stands on the current line
 } console_progress;

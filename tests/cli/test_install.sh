@@ -6,7 +6,7 @@ source "$(dirname "$0")/common.sh"
 if [ -n "$IMATRIX_SANITIZED" ]; then
     skip "a sanitized library needs the sanitizers' flags, which pkg-config does not name"
 fi
-cmake --install "$(dirname "$IMATRIX")" --prefix "$scratch/prefix" > /dev/null
+cmake --install "$(dirname "$IMATRIX")/.." --prefix "$scratch/prefix" > /dev/null
 [ -x "$scratch/prefix/bin/imatrix" ] || fail "the program is not installed"
 PKG_CONFIG_PATH=$(dirname "$(find "$scratch/prefix" -name imatrix.pc)")
 export PKG_CONFIG_PATH

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+//
+// Softmax attention of one chunk and one head is two products with a row operation between:
+//
+//     S = Q Kᵀ          P[i][j] = exp(scale · (S[i][j] − max_j S[i][j])) for j <= i, else 0
+//     O = P V           O[i] /= sum_j P[i][j]
+//
+// The rows of Q are taken QUERIES at a time, and only against the keys up to the last of them: the
+// scores of one such block are all that is kept, and of the upper triangle, which counts for
+// nothing, only its diagonal blocks are computed. The division comes last because rows of O are
+// shorter than rows of P. Threads share out (chunk, head) pairs.
+//
+// Tried and dropped: an online softmax over blocks of keys. It keeps fewer scores, but at the usual
+// 512 tokens a block of scores fits into second-level cache as it is.
+
+#include "calib/attention.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+
+#include "calib/kernels/gemm.h"
+#include "formats/memory.h"
+
+enum { QUERIES = 64 };
+
+typedef struct head_view {
+    const float *q, *k, *v; // first row of the chunk, first value of the head
+    float *out;
+    size_t n; // tokens of the chunk
+    size_t q_stride, k_stride, v_stride, out_stride;
+} head_view;
+
+static size_t at_most(size_t n, size_t limit) {
+    return n < limit ? n : limit;
+}
+
+static head_view view_head(const imx_attention *a, size_t chunk, size_t head) {
+    const size_t kv_head = head / (a->n_heads / a->n_kv_heads);
+    const size_t row = chunk * a->n_ctx;
+    head_view h = {
+        .n = at_most(a->n_rows - row, a->n_ctx),
+        .q_stride = a->n_heads * a->head_dim_k,
+        .k_stride = a->n_kv_heads * a->head_dim_k,
+        .v_stride = a->n_kv_heads * a->head_dim_v,
+        .out_stride = a->n_heads * a->head_dim_v,
+    };
+    h.q = a->q + row * h.q_stride + head * a->head_dim_k;
+    h.k = a->k + row * h.k_stride + kv_head * a->head_dim_k;
+    h.v = a->v + row * h.v_stride + kv_head * a->head_dim_v;
+    h.out = a->out + row * h.out_stride + head * a->head_dim_v;
+    return h;
+}
+
+// Turns the first n_seen of n scores into unnormalised probabilities, the others into zeros, and
+// returns the sum.
+static float exponentiate(float *scores, size_t n_seen, size_t n, float scale) {
+    float max = scores[0];
+    double sum = 0;
+    for (size_t j = 1; j < n_seen; ++j) {
+        max = scores[j] > max ? scores[j] : max;
+    }
+    for (size_t j = 0; j < n_seen; ++j) {
+        scores[j] = expf(scale * (scores[j] - max));
+        sum += (double)scores[j];
+    }
+    for (size_t j = n_seen; j < n; ++j) {
+        scores[j] = 0;
+    }
+    return (float)sum;
+}
+
+static imx_status attend_queries(const imx_attention *a, const head_view *h, size_t first,
+                                 float *scores) {
+    const size_t n_queries = at_most(h->n - first, QUERIES);
+    const size_t n_keys = first + n_queries;
+    float *out = h->out + first * h->out_stride;
+    float sums[QUERIES];
+    IMX_TRY(imx_gemm_run(&(imx_gemm){
+        .m = n_queries,
+        .n = n_keys,
+        .k = a->head_dim_k,
+        .a = h->q + first * h->q_stride,
+        .a_stride = h->q_stride,
+        .b = h->k,
+        .b_stride = h->k_stride,
+        .b_is_rows = true,
+        .c = scores,
+        .c_stride = n_keys,
+    }));
+    for (size_t i = 0; i < n_queries; ++i) {
+        sums[i] = exponentiate(scores + i * n_keys, first + i + 1, n_keys, a->scale);
+    }
+    IMX_TRY(imx_gemm_run(&(imx_gemm){
+        .m = n_queries,
+        .n = a->head_dim_v,
+        .k = n_keys,
+        .a = scores,
+        .a_stride = n_keys,
+        .b = h->v,
+        .b_stride = h->v_stride,
+        .c = out,
+        .c_stride = h->out_stride,
+    }));
+    for (size_t i = 0; i < n_queries; ++i) {
+        for (size_t j = 0; j < a->head_dim_v; ++j) {
+            out[i * h->out_stride + j] /= sums[i];
+        }
+    }
+    return IMX_OK;
+}
+
+static imx_status attend_head(const imx_attention *a, size_t chunk, size_t head, float *scores) {
+    const head_view h = view_head(a, chunk, head);
+    for (size_t first = 0; first < h.n; first += QUERIES) {
+        IMX_TRY(attend_queries(a, &h, first, scores));
+    }
+    return IMX_OK;
+}
+
+imx_status imx_attend(const imx_attention *attention, int n_threads, imx_error *err) {
+    const imx_attention *a = attention;
+    const size_t n_scores = QUERIES * at_most(a->n_ctx, a->n_rows);
+    const size_t n_pairs = (a->n_rows + a->n_ctx - 1) / a->n_ctx * a->n_heads;
+    float *scores;
+    bool failed = false;
+    IMX_TRY(imx_alloc_aligned(&scores, n_scores * (size_t)n_threads, sizeof *scores, err));
+#pragma omp parallel for schedule(dynamic) num_threads(n_threads) reduction(|| : failed)
+    for (size_t pair = 0; pair < n_pairs; ++pair) {
+        float *own = scores + n_scores * (size_t)omp_get_thread_num();
+        failed = attend_head(a, pair / a->n_heads, pair % a->n_heads, own) != IMX_OK || failed;
+    }
+    free(scores);
+    if (failed) {
+        return imx_fail(err, IMX_ERR_MEMORY, "out of memory in the attention");
+    }
+    return IMX_OK;
+}

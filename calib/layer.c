@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+//
+// A layer adds two changes to the residual stream x, each computed from a norm of x:
+//
+//     x += W_output · attention(rotated W_q n, rotated W_k n, W_v n)      n = norm(x)
+//     x += W_down · (activation(W_gate n) ∘ W_up n)                       n = norm(x)
+
+#include "calib/layer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calib/attention.h"
+#include "formats/memory.h"
+
+static imx_status open_rope(imx_layer *layer, imx_error *err) {
+    const imx_hparams *hparams = &layer->model->hparams;
+    imx_param divisors = {0};
+    imx_status status;
+    IMX_TRY_GOTO(done, imx_param_unpack(&divisors, layer->model, IMX_ROLE_ROPE_FREQS, 0, 1, err));
+    IMX_TRY_GOTO(done,
+                 imx_rope_open(&layer->rope, layer->n_ctx, hparams->n_rot / 2, hparams->rope_base,
+                               hparams->rope_factor, divisors.weight, err));
+done:
+    imx_param_free(&divisors);
+    return status;
+}
+
+imx_status imx_layer_open(imx_layer *layer, const imx_model *model, size_t n_ctx, size_t max_rows,
+                          const imx_walk_hook *hook, int n_threads, imx_error *err) {
+    *layer = (imx_layer){.model = model, .hook = hook, .n_threads = n_threads, .n_ctx = n_ctx};
+    const struct {
+        float **rows;
+        imx_dim dim;
+    } scratch[] = {
+        {&layer->normed, IMX_DIM_EMBD}, {&layer->q, IMX_DIM_Q},         {&layer->k, IMX_DIM_K},
+        {&layer->v, IMX_DIM_V},         {&layer->mixed, IMX_DIM_MIX},   {&layer->gate, IMX_DIM_FF},
+        {&layer->up, IMX_DIM_FF},       {&layer->change, IMX_DIM_EMBD},
+    };
+    for (size_t i = 0; i < sizeof scratch / sizeof *scratch; ++i) {
+        const size_t row_bytes = imx_hparams_dim(&model->hparams, scratch[i].dim) * sizeof(float);
+        IMX_TRY(imx_alloc_aligned(scratch[i].rows, max_rows, row_bytes, err));
+    }
+    return open_rope(layer, err);
+}
+
+void imx_layer_close(imx_layer *layer) {
+    for (size_t role = 0; role < IMX_N_ROLES; ++role) {
+        imx_param_free(&layer->params[role]);
+    }
+    imx_rope_close(&layer->rope);
+    free(layer->normed);
+    free(layer->q);
+    free(layer->k);
+    free(layer->v);
+    free(layer->mixed);
+    free(layer->gate);
+    free(layer->up);
+    free(layer->change);
+}
+
+imx_status imx_layer_load(imx_layer *layer, uint32_t index, imx_error *err) {
+    for (imx_role role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
+        IMX_TRY(imx_param_unpack(&layer->params[role], layer->model, role, index, layer->n_threads,
+                                 err));
+    }
+    return IMX_OK;
+}
+
+void imx_norm_rows(const imx_layer *layer, imx_role role, const float *x, size_t n_rows,
+                   float *out) {
+    const size_t n = layer->model->hparams.n_embd;
+    const float eps = layer->model->hparams.norm_eps;
+    const float *weight = layer->params[role].weight;
+#pragma omp parallel for num_threads(layer->n_threads)
+    for (size_t i = 0; i < n_rows; ++i) {
+        layer->model->arch->norm(x + i * n, weight, eps, n, out + i * n);
+    }
+}
+
+static void rotate_rows(const imx_layer *layer, float *heads, size_t n_heads, size_t n_rows) {
+    const imx_rope *rope = &layer->rope;
+    const size_t head_dim = layer->model->hparams.head_dim_k;
+#pragma omp parallel for num_threads(layer->n_threads)
+    for (size_t i = 0; i < n_rows; ++i) {
+        const size_t angles = i % layer->n_ctx * rope->n_pairs;
+        for (size_t h = 0; h < n_heads; ++h) {
+            layer->model->arch->rotate(heads + (i * n_heads + h) * head_dim, rope->cosines + angles,
+                                       rope->sines + angles, rope->n_pairs);
+        }
+    }
+}
+
+static void gate_rows(const imx_layer *layer, size_t n_rows) {
+    const size_t n = layer->model->hparams.n_ff;
+#pragma omp parallel for num_threads(layer->n_threads)
+    for (size_t i = 0; i < n_rows; ++i) {
+        layer->model->arch->gate(layer->gate + i * n, layer->up + i * n, n);
+    }
+}
+
+static void add_change(const imx_layer *layer, float *x, size_t n_rows) {
+    const size_t n = n_rows * layer->model->hparams.n_embd;
+#pragma omp parallel for num_threads(layer->n_threads)
+    for (size_t i = 0; i < n; ++i) {
+        x[i] += layer->change[i];
+    }
+}
+
+imx_status imx_layer_show_input(const imx_layer *layer, const imx_role *roles, size_t n_roles,
+                                const float *x, size_t first_token, size_t n_rows, imx_error *err) {
+    const char *names[IMX_N_ROLES];
+    imx_walk_input input = {
+        .weights = names,
+        .x = x,
+        .n_rows = n_rows,
+        .first_token = first_token,
+        .n_mats = 1,
+    };
+    for (size_t i = 0; i < n_roles; ++i) {
+        const imx_param *param = &layer->params[roles[i]];
+        if (param->name != NULL) {
+            names[input.n_weights++] = param->name;
+            input.n_cols = param->n_in;
+        }
+    }
+    if (layer->hook == NULL || input.n_weights == 0) {
+        return IMX_OK;
+    }
+    return layer->hook->on_input(layer->hook->context, &input, err);
+}
+
+static imx_status apply(const imx_layer *layer, imx_role role, const float *x, size_t n_rows,
+                        float *y, imx_error *err) {
+    return imx_param_apply(&layer->params[role], x, n_rows, y, layer->n_threads, err);
+}
+
+static imx_status attend(imx_layer *layer, size_t n_rows, imx_error *err) {
+    const imx_hparams *hparams = &layer->model->hparams;
+    rotate_rows(layer, layer->q, hparams->n_heads, n_rows);
+    rotate_rows(layer, layer->k, hparams->n_kv_heads, n_rows);
+    return imx_attend(&(imx_attention){.n_heads = hparams->n_heads,
+                                       .n_kv_heads = hparams->n_kv_heads,
+                                       .head_dim_k = hparams->head_dim_k,
+                                       .head_dim_v = hparams->head_dim_v,
+                                       .scale = 1.0f / sqrtf((float)hparams->head_dim_k),
+                                       .n_ctx = layer->n_ctx,
+                                       .n_rows = n_rows,
+                                       .q = layer->q,
+                                       .k = layer->k,
+                                       .v = layer->v,
+                                       .out = layer->mixed},
+                      layer->n_threads, err);
+}
+
+static imx_status run_attention(imx_layer *layer, float *x, size_t first_token, size_t n_rows,
+                                imx_error *err) {
+    static const imx_role inner[] = {IMX_ROLE_ATTN_Q, IMX_ROLE_ATTN_K, IMX_ROLE_ATTN_V};
+    static const imx_role outer[] = {IMX_ROLE_ATTN_OUTPUT};
+    imx_norm_rows(layer, IMX_ROLE_ATTN_NORM, x, n_rows, layer->normed);
+    IMX_TRY(imx_layer_show_input(layer, inner, 3, layer->normed, first_token, n_rows, err));
+    IMX_TRY(apply(layer, IMX_ROLE_ATTN_Q, layer->normed, n_rows, layer->q, err));
+    IMX_TRY(apply(layer, IMX_ROLE_ATTN_K, layer->normed, n_rows, layer->k, err));
+    IMX_TRY(apply(layer, IMX_ROLE_ATTN_V, layer->normed, n_rows, layer->v, err));
+    IMX_TRY(attend(layer, n_rows, err));
+    IMX_TRY(imx_layer_show_input(layer, outer, 1, layer->mixed, first_token, n_rows, err));
+    IMX_TRY(apply(layer, IMX_ROLE_ATTN_OUTPUT, layer->mixed, n_rows, layer->change, err));
+    add_change(layer, x, n_rows);
+    return IMX_OK;
+}
+
+static imx_status run_feed_forward(imx_layer *layer, float *x, size_t first_token, size_t n_rows,
+                                   bool stop_at_last_input, imx_error *err) {
+    static const imx_role inner[] = {IMX_ROLE_FFN_GATE, IMX_ROLE_FFN_UP};
+    static const imx_role outer[] = {IMX_ROLE_FFN_DOWN};
+    imx_norm_rows(layer, IMX_ROLE_FFN_NORM, x, n_rows, layer->normed);
+    IMX_TRY(imx_layer_show_input(layer, inner, 2, layer->normed, first_token, n_rows, err));
+    IMX_TRY(apply(layer, IMX_ROLE_FFN_GATE, layer->normed, n_rows, layer->gate, err));
+    IMX_TRY(apply(layer, IMX_ROLE_FFN_UP, layer->normed, n_rows, layer->up, err));
+    gate_rows(layer, n_rows);
+    IMX_TRY(imx_layer_show_input(layer, outer, 1, layer->up, first_token, n_rows, err));
+    if (stop_at_last_input) {
+        return IMX_OK;
+    }
+    IMX_TRY(apply(layer, IMX_ROLE_FFN_DOWN, layer->up, n_rows, layer->change, err));
+    add_change(layer, x, n_rows);
+    return IMX_OK;
+}
+
+imx_status imx_layer_run(imx_layer *layer, float *x, size_t first_token, size_t n_rows,
+                         bool stop_at_last_input, imx_error *err) {
+    IMX_TRY(run_attention(layer, x, first_token, n_rows, err));
+    return run_feed_forward(layer, x, first_token, n_rows, stop_at_last_input, err);
+}

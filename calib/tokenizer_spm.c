@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+//
+// SentencePiece ("llama"). The text is one string: a space in front where the model wants it, every
+// space written as U+2581. Its symbols are characters; two neighbours may merge when their text is
+// a token, and the token with the highest score goes first. What remains and is no token is spelled
+// out in bytes (<0xE2>), or is the unknown token where the vocabulary has no bytes.
+//
+// Scores become ranks once, when the vocabulary is read: tokens sorted by falling score, equal
+// scores sharing a rank.
+
+#include "calib/tokenizer_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calib/unicode_bytes.h"
+#include "formats/memory.h"
+
+typedef struct spm {
+    uint32_t *ranks; // (n_tokens)
+    int32_t bytes[256];
+    int32_t unknown; // -1 = none
+    bool add_space_prefix;
+} spm;
+
+typedef struct scored_token {
+    double score;
+    uint32_t id;
+} scored_token;
+
+static int highest_first(const void *a, const void *b) {
+    const double x = ((const scored_token *)a)->score;
+    const double y = ((const scored_token *)b)->score;
+    return (x < y) - (x > y);
+}
+
+static imx_status read_scores(scored_token *scored, uint32_t n_tokens, const imx_gguf *gguf,
+                              imx_error *err) {
+    const char *const key = "tokenizer.ggml.scores";
+    const imx_gguf_kv *scores;
+    IMX_TRY(imx_gguf_get_array(gguf, key, false, IMX_GGUF_F32, &scores, err));
+    if (scores != NULL && scores->n_elems < n_tokens) {
+        return imx_fail(err, IMX_ERR_FORMAT, "%s: %s holds %llu scores for %u tokens", gguf->path,
+                        key, (unsigned long long)scores->n_elems, n_tokens);
+    }
+    for (uint32_t i = 0; i < n_tokens; i++) {
+        scored[i].id = i;
+        scored[i].score = scores != NULL ? imx_gguf_elem_f64(scores, i) : 0.0;
+        if (isnan(scored[i].score)) {
+            return imx_fail(err, IMX_ERR_FORMAT, "%s: %s: the score of token %u is not a number",
+                            gguf->path, key, i);
+        }
+    }
+    return IMX_OK;
+}
+
+static imx_status rank_tokens(uint32_t *ranks, uint32_t n_tokens, const imx_gguf *gguf,
+                              imx_error *err) {
+    scored_token *scored;
+    IMX_TRY(imx_alloc_zeroed(&scored, n_tokens, sizeof *scored, err));
+    const imx_status status = read_scores(scored, n_tokens, gguf, err);
+    if (status == IMX_OK) {
+        qsort(scored, n_tokens, sizeof *scored, highest_first);
+        for (uint32_t i = 0, rank = 0; i < n_tokens; i++) {
+            if (i > 0 && scored[i].score != scored[i - 1].score) {
+                rank = i;
+            }
+            ranks[scored[i].id] = rank;
+        }
+    }
+    free(scored);
+    return status;
+}
+
+// A byte without a <0xE2> of its own may be a token by itself.
+static void find_bytes(spm *engine, const imx_vocab *vocab) {
+    imx_vocab_hex_bytes(vocab, engine->bytes);
+    for (unsigned byte = 0; byte < 256; byte++) {
+        if (engine->bytes[byte] < 0) {
+            const char text = (char)byte;
+            engine->bytes[byte] = imx_vocab_find(vocab, &text, 1);
+        }
+    }
+}
+
+imx_status imx_spm_open(imx_tokenizer *tokenizer, const imx_gguf *gguf, imx_bos_eos *defaults,
+                        imx_error *err) {
+    (void)defaults;
+    const imx_vocab *vocab = &tokenizer->vocab;
+    spm *engine;
+    IMX_TRY(imx_alloc_zeroed(&engine, 1, sizeof *engine, err));
+    tokenizer->engine = engine;
+    IMX_TRY(imx_alloc_zeroed(&engine->ranks, vocab->n_tokens, sizeof *engine->ranks, err));
+    IMX_TRY(rank_tokens(engine->ranks, vocab->n_tokens, gguf, err));
+    find_bytes(engine, vocab);
+    engine->unknown = 0;
+    IMX_TRY(
+        imx_vocab_get_id(vocab, gguf, "tokenizer.ggml.unknown_token_id", &engine->unknown, err));
+    engine->add_space_prefix = true;
+    return imx_gguf_get_bool(gguf, "tokenizer.ggml.add_space_prefix", false,
+                             &engine->add_space_prefix, err);
+}
+
+void imx_spm_close(void *engine) {
+    if (engine != NULL) {
+        free(((spm *)engine)->ranks);
+        free(engine);
+    }
+}
+
+static bool find_merge(const void *context, const imx_symbol *left, const imx_symbol *right,
+                       imx_merge *merge) {
+    const imx_tokenizer *tokenizer = context;
+    const size_t len = (size_t)left->len + right->len;
+    const int32_t id = imx_vocab_find(&tokenizer->vocab, left->text, len);
+    if (id < 0) {
+        return false;
+    }
+    const spm *engine = tokenizer->engine;
+    *merge = (imx_merge){.rank = engine->ranks[id], .piece = (uint32_t)id};
+    return true;
+}
+
+static imx_status push_bytes(const spm *engine, const imx_symbol *symbol, imx_tokens *tokens,
+                             imx_error *err) {
+    for (uint32_t i = 0; i < symbol->len; i++) {
+        if (engine->bytes[(uint8_t)symbol->text[i]] < 0) {
+            return engine->unknown >= 0 ? imx_tokens_push(tokens, engine->unknown, err) : IMX_OK;
+        }
+    }
+    for (uint32_t i = 0; i < symbol->len; i++) {
+        IMX_TRY(imx_tokens_push(tokens, engine->bytes[(uint8_t)symbol->text[i]], err));
+    }
+    return IMX_OK;
+}
+
+static imx_status encode_escaped(const imx_tokenizer *tokenizer, imx_merger *merger,
+                                 const char *text, size_t len, imx_tokens *tokens, imx_error *err) {
+    merger->n_symbols = 0;
+    for (size_t i = 0; i < len;) {
+        const size_t left = len - i;
+        const size_t size = imx_utf8_len((uint8_t)text[i]);
+        IMX_TRY(imx_merger_add(merger, text + i, size < left ? size : left, IMX_NO_PIECE, err));
+        i += size;
+    }
+    IMX_TRY(imx_merger_run(merger, find_merge, tokenizer, err));
+    for (uint32_t i = 0; i != IMX_NO_SYMBOL; i = merger->symbols[i].next) {
+        const imx_symbol *symbol = &merger->symbols[i];
+        const int32_t id = imx_vocab_find(&tokenizer->vocab, symbol->text, symbol->len);
+        if (id >= 0) {
+            IMX_TRY(imx_tokens_push(tokens, id, err));
+        } else {
+            IMX_TRY(push_bytes(tokenizer->engine, symbol, tokens, err));
+        }
+    }
+    return IMX_OK;
+}
+
+imx_status imx_spm_encode(const imx_tokenizer *tokenizer, const char *text, size_t len,
+                          bool at_start, imx_tokens *tokens, imx_error *err) {
+    const spm *engine = tokenizer->engine;
+    imx_merger merger = {0};
+    char *escaped = NULL;
+    size_t escaped_len;
+    imx_status status = imx_escape_spaces(text, len, at_start && engine->add_space_prefix, &escaped,
+                                          &escaped_len, err);
+    if (status == IMX_OK) {
+        status = encode_escaped(tokenizer, &merger, escaped, escaped_len, tokens, err);
+    }
+    free(escaped);
+    imx_merger_free(&merger);
+    return status;
+}

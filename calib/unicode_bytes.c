@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+
+#include "calib/unicode_bytes.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "formats/memory.h"
+
+enum { REPLACEMENT = 0xFFFD, STAND_IN = 0xFFFF, MAX_CODE_POINT = 0x10FFFF };
+
+size_t imx_utf8_len(uint8_t lead) {
+    if (lead < 0xC0) {
+        return 1;
+    }
+    return lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+}
+
+size_t imx_utf8_put(char out[4], uint32_t c) {
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    const size_t len = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = len - 1; i > 0; i--) {
+        out[i] = (char)(0x80 | (c & 0x3F));
+        c >>= 6;
+    }
+    out[0] = (char)((0xF00u >> len & 0xFF) | c); // 110xxxxx, 1110xxxx, 11110xxx
+    return len;
+}
+
+static bool is_surrogate(uint32_t c) {
+    return c >= 0xD800 && c <= 0xDFFF;
+}
+
+// Decodes the character at text[0]; overlong forms and surrogates count. 0 when there is none.
+static size_t decode(const char *text, size_t len, uint32_t *c) {
+    const uint8_t lead = (uint8_t)text[0];
+    const size_t size = imx_utf8_len(lead);
+    if (size == 1) {
+        *c = lead;
+        return lead < 0x80 ? 1 : 0;
+    }
+    if (size > len || lead >= 0xF8) {
+        return 0;
+    }
+    *c = lead & (0x7Fu >> size);
+    for (size_t i = 1; i < size; i++) {
+        const uint8_t byte = (uint8_t)text[i];
+        if ((byte & 0xC0) != 0x80) {
+            return 0;
+        }
+        *c = *c << 6 | (byte & 0x3Fu);
+    }
+    return *c <= MAX_CODE_POINT ? size : 0;
+}
+
+// Length of the part of `text` at its start that is valid UTF-8.
+static size_t count_valid(const char *text, size_t len) {
+    size_t i = 0;
+    while (i < len) {
+        uint32_t c;
+        char shortest[4];
+        const size_t size = decode(text + i, len - i, &c);
+        if (size == 0 || is_surrogate(c) || imx_utf8_put(shortest, c) != size) {
+            break;
+        }
+        i += size;
+    }
+    return i;
+}
+
+imx_status imx_clean_utf8(imx_clean_text *clean, const char *text, size_t len, imx_error *err) {
+    *clean = (imx_clean_text){.text = text, .subject = text, .len = len};
+    const size_t n_valid = count_valid(text, len);
+    if (n_valid == len) {
+        return IMX_OK;
+    }
+    const size_t max_len = n_valid + 3 * (len - n_valid); // U+FFFD takes three bytes
+    IMX_TRY(imx_alloc_zeroed(&clean->memory, max_len, 2, err));
+    char *const out = clean->memory;
+    char *const subject = clean->memory + max_len;
+    memcpy(out, text, n_valid);
+    memcpy(subject, text, n_valid);
+    size_t n = n_valid;
+    for (size_t i = n_valid; i < len;) {
+        uint32_t c;
+        const size_t size = decode(text + i, len - i, &c);
+        if (size == 0) {
+            c = REPLACEMENT;
+        }
+        imx_utf8_put(subject + n, is_surrogate(c) ? STAND_IN : c);
+        n += imx_utf8_put(out + n, c);
+        i += size > 0 ? size : 1;
+    }
+    clean->text = out;
+    clean->subject = subject;
+    clean->len = n;
+    return IMX_OK;
+}
+
+imx_status imx_escape_spaces(const char *text, size_t len, int prefix, char **out, size_t *out_len,
+                             imx_error *err) {
+    static const char escape[3] = "\u2581";
+    size_t n_spaces = prefix ? 1 : 0;
+    for (size_t i = 0; i < len; i++) {
+        n_spaces += text[i] == ' ';
+    }
+    IMX_TRY(imx_alloc_zeroed(out, len + 3 * n_spaces, 1, err));
+    char *end = *out;
+    if (prefix) {
+        memcpy(end, escape, sizeof escape);
+        end += sizeof escape;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == ' ') {
+            memcpy(end, escape, sizeof escape);
+            end += sizeof escape;
+        } else {
+            *end++ = text[i];
+        }
+    }
+    *out_len = (size_t)(end - *out);
+    return IMX_OK;
+}
+
+static bool is_printable_latin1(unsigned c) {
+    return (c >= 0x21 && c <= 0x7E) || (c >= 0xA1 && c <= 0xFF && c != 0xAD);
+}
+
+size_t imx_byte_letter(char out[4], uint8_t byte) {
+    if (is_printable_latin1(byte)) {
+        return imx_utf8_put(out, byte);
+    }
+    uint32_t c = 0x100;
+    for (unsigned b = 0; b < byte; b++) {
+        c += !is_printable_latin1(b);
+    }
+    return imx_utf8_put(out, c);
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// A block as the searches want it: values near 1 whatever the magnitude of the model, and the cost
+// of an error at each.
+
+#ifndef IMX_QUANT_BLOCK_VIEW_H
+#define IMX_QUANT_BLOCK_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "formats/blocks.h"
+#include "formats/importance.h"
+#include "quant/grid.h"
+
+typedef struct imx_block_view {
+    int exponent;                 // x = weight · 2^-exponent
+    float x[IMX_SUPER_BLOCK_LEN]; // the farthest in [0.5, 1)
+    float w[IMX_SUPER_BLOCK_LEN]; // their error weights, > 0
+} imx_block_view;
+
+// Prepares `n` (<= 256) weights from column `first` of a row. False when all of them are nearer to
+// zero than to the smallest value a block can hold: it is then coded as zeros.
+bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t n,
+                    const imx_importance *importance);
+
+// The half that stores value · 2^exponent, a scale or min found on a view; what it stands for there
+// goes to *stored. Saturates at the largest finite half; what is not zero never becomes zero.
+imx_f16 imx_store_half(float value, int exponent, float *stored);
+
+#endif

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+//
+// The K-quants. They differ in the shape of their super-block, in the search that fills it and in
+// how its integers are laid into bits (formats/blocks.h).
+
+#include <string.h>
+
+#include "formats/blocks.h"
+#include "quant/encode_internal.h"
+#include "quant/search_affine.h"
+#include "quant/search_symmetric.h"
+
+typedef struct k_type {
+    imx_super_shape shape;
+    void (*search)(const imx_block_view *view, const imx_super_shape *shape, imx_super_block *out);
+    size_t block_bytes;
+    void (*pack)(const imx_super_block *chosen, void *block); // block is all zero before
+} k_type;
+
+// ---- packing -----------------------------------------------------------------------------------
+
+// Two bits per weight: in each half of 128 weights byte l holds weights l, l+32, l+64, l+96.
+static void pack_low_two_bits(const uint8_t q[IMX_SUPER_BLOCK_LEN], uint8_t qs[64]) {
+    for (int j = 0; j < IMX_SUPER_BLOCK_LEN; ++j) {
+        qs[j / 128 * 32 + j % 32] |= (uint8_t)((q[j] & 3) << 2 * (j % 128 / 32));
+    }
+}
+
+// Low nibbles of Q4_K and Q5_K: in each quarter of 64 weights byte l holds weights l and l+32.
+static void pack_low_nibbles(const uint8_t q[IMX_SUPER_BLOCK_LEN], uint8_t qs[128]) {
+    for (int j = 0; j < IMX_SUPER_BLOCK_LEN; ++j) {
+        qs[j / 64 * 32 + j % 32] |= (uint8_t)((q[j] & 15) << 4 * (j % 64 / 32));
+    }
+}
+
+// Bit `bit` of each weight into bit j / 32 of byte j % 32.
+static void pack_high_bit(const uint8_t q[IMX_SUPER_BLOCK_LEN], int bit, uint8_t qh[32]) {
+    for (int j = 0; j < IMX_SUPER_BLOCK_LEN; ++j) {
+        qh[j % 32] |= (uint8_t)((q[j] >> bit & 1) << j / 32);
+    }
+}
+
+// Eight 6-bit scales and mins into 12 bytes; the inverse of imx_k_scale_min.
+static void pack_scales_and_mins(const imx_super_block *chosen, uint8_t out[12]) {
+    for (int j = 0; j < 4; ++j) {
+        const int scale = (int)chosen->scales[j];
+        const int min = (int)chosen->mins[j];
+        const int scale4 = (int)chosen->scales[j + 4];
+        const int min4 = (int)chosen->mins[j + 4];
+        out[j] = (uint8_t)(scale | scale4 >> 4 << 6);
+        out[j + 4] = (uint8_t)(min | min4 >> 4 << 6);
+        out[j + 8] = (uint8_t)((scale4 & 15) | (min4 & 15) << 4);
+    }
+}
+
+// Codes as unsigned integers.
+static void bias_codes(const imx_super_block *chosen, int bias, uint8_t q[IMX_SUPER_BLOCK_LEN]) {
+    for (int j = 0; j < IMX_SUPER_BLOCK_LEN; ++j) {
+        q[j] = (uint8_t)((int)chosen->codes[j] + bias);
+    }
+}
+
+static void pack_q2_k(const imx_super_block *chosen, void *block) {
+    imx_block_q2_k *out = block;
+    uint8_t q[IMX_SUPER_BLOCK_LEN];
+    bias_codes(chosen, 0, q);
+    pack_low_two_bits(q, out->qs);
+    for (int j = 0; j < 16; ++j) {
+        out->scales[j] = (uint8_t)((int)chosen->scales[j] | (int)chosen->mins[j] << 4);
+    }
+    out->d = chosen->d;
+    out->dmin = chosen->dmin;
+}
+
+static void pack_q3_k(const imx_super_block *chosen, void *block) {
+    imx_block_q3_k *out = block;
+    uint8_t q[IMX_SUPER_BLOCK_LEN];
+    bias_codes(chosen, 4, q);
+    pack_low_two_bits(q, out->qs);
+    pack_high_bit(q, 2, out->hmask);
+    for (int j = 0; j < 16; ++j) {
+        const int scale = (int)chosen->scales[j] + 32;
+        out->scales[j % 8] |= (uint8_t)((scale & 15) << 4 * (j / 8));
+        out->scales[8 + j % 4] |= (uint8_t)(scale >> 4 << 2 * (j / 4));
+    }
+    out->d = chosen->d;
+}
+
+static void pack_q4_k(const imx_super_block *chosen, void *block) {
+    imx_block_q4_k *out = block;
+    uint8_t q[IMX_SUPER_BLOCK_LEN];
+    bias_codes(chosen, 0, q);
+    pack_low_nibbles(q, out->qs);
+    pack_scales_and_mins(chosen, out->scales);
+    out->d = chosen->d;
+    out->dmin = chosen->dmin;
+}
+
+static void pack_q5_k(const imx_super_block *chosen, void *block) {
+    imx_block_q5_k *out = block;
+    uint8_t q[IMX_SUPER_BLOCK_LEN];
+    bias_codes(chosen, 0, q);
+    pack_low_nibbles(q, out->qs);
+    pack_high_bit(q, 4, out->qh);
+    pack_scales_and_mins(chosen, out->scales);
+    out->d = chosen->d;
+    out->dmin = chosen->dmin;
+}
+
+static void pack_q6_k(const imx_super_block *chosen, void *block) {
+    imx_block_q6_k *out = block;
+    uint8_t q[IMX_SUPER_BLOCK_LEN];
+    bias_codes(chosen, 32, q);
+    for (int j = 0; j < IMX_SUPER_BLOCK_LEN; ++j) {
+        const int half = j / 128;
+        out->ql[half * 64 + j % 64] |= (uint8_t)((q[j] & 15) << 4 * (j % 128 / 64));
+        out->qh[half * 32 + j % 32] |= (uint8_t)(q[j] >> 4 << 2 * (j % 128 / 32));
+    }
+    for (int j = 0; j < 16; ++j) {
+        out->scales[j] = (int8_t)chosen->scales[j];
+    }
+    out->d = chosen->d;
+}
+
+// ---- encoding ----------------------------------------------------------------------------------
+
+static const k_type q2_k = {
+    .shape = {16, 16, {0, 3}, {0, 15}, {0, 15}},
+    .search = imx_search_affine,
+    .block_bytes = sizeof(imx_block_q2_k),
+    .pack = pack_q2_k,
+};
+static const k_type q3_k = {
+    .shape = {16, 16, {-4, 3}, {-32, 31}, {0, 0}},
+    .search = imx_search_symmetric,
+    .block_bytes = sizeof(imx_block_q3_k),
+    .pack = pack_q3_k,
+};
+static const k_type q4_k = {
+    .shape = {8, 32, {0, 15}, {0, 63}, {0, 63}},
+    .search = imx_search_affine,
+    .block_bytes = sizeof(imx_block_q4_k),
+    .pack = pack_q4_k,
+};
+static const k_type q5_k = {
+    .shape = {8, 32, {0, 31}, {0, 63}, {0, 63}},
+    .search = imx_search_affine,
+    .block_bytes = sizeof(imx_block_q5_k),
+    .pack = pack_q5_k,
+};
+static const k_type q6_k = {
+    .shape = {16, 16, {-32, 31}, {-128, 127}, {0, 0}},
+    .search = imx_search_symmetric,
+    .block_bytes = sizeof(imx_block_q6_k),
+    .pack = pack_q6_k,
+};
+
+static void encode(const k_type *type, const float *row, size_t n_cols,
+                   const imx_importance *importance, uint8_t *out) {
+    for (size_t first = 0; first < n_cols; first += IMX_SUPER_BLOCK_LEN) {
+        imx_block_view view;
+        imx_super_block chosen = {0};
+        if (imx_view_block(&view, row, first, IMX_SUPER_BLOCK_LEN, importance)) {
+            type->search(&view, &type->shape, &chosen);
+        }
+        memset(out, 0, type->block_bytes);
+        type->pack(&chosen, out);
+        out += type->block_bytes;
+    }
+}
+
+void imx_encode_q2_k(const float *row, size_t n_cols, const imx_importance *importance,
+                     void *blocks) {
+    encode(&q2_k, row, n_cols, importance, blocks);
+}
+
+void imx_encode_q3_k(const float *row, size_t n_cols, const imx_importance *importance,
+                     void *blocks) {
+    encode(&q3_k, row, n_cols, importance, blocks);
+}
+
+void imx_encode_q4_k(const float *row, size_t n_cols, const imx_importance *importance,
+                     void *blocks) {
+    encode(&q4_k, row, n_cols, importance, blocks);
+}
+
+void imx_encode_q5_k(const float *row, size_t n_cols, const imx_importance *importance,
+                     void *blocks) {
+    encode(&q5_k, row, n_cols, importance, blocks);
+}
+
+void imx_encode_q6_k(const float *row, size_t n_cols, const imx_importance *importance,
+                     void *blocks) {
+    encode(&q6_k, row, n_cols, importance, blocks);
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+
+#include "fuzz_imatrix.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    return fuzz_imatrix(data, size, IMX_IMATRIX_ZST);
+}

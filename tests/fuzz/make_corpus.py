@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes the corpora of the format fuzz targets: make_corpus.py [DIRECTORY], corpus/ by default.
+
+The same bytes every time: all files are packed here by hand, also the zstd frames (RFC 8878), so
+that they depend on no library and on none of the code under test.
+"""
+
+import struct
+import sys
+from pathlib import Path
+
+U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
+SCALARS = {U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i", F32: "f", BOOL: "?",
+           U64: "Q", I64: "q", F64: "d"}
+TYPE_F32, TYPE_F16, TYPE_Q8_0 = 0, 1, 8
+
+
+def text(s):
+    return struct.pack("<Q", len(s)) + s.encode()
+
+
+def value(kind, v):
+    return text(v) if kind == STRING else struct.pack("<" + SCALARS[kind], v)
+
+
+def kv(key, kind, v):
+    return text(key) + struct.pack("<I", kind) + value(kind, v)
+
+
+def array(key, kind, values):
+    head = text(key) + struct.pack("<IIQ", ARRAY, kind, len(values))
+    return head + b"".join(value(kind, v) for v in values)
+
+
+def floats(*values):
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def gguf(kvs, tensors, version=3, alignment=32):
+    """tensors: (name, dims, type, data)."""
+    records, data = b"", b""
+    for name, dims, kind, content in tensors:
+        records += text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, kind, len(data))
+        data += content + bytes(-len(content) % alignment)
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(kvs)) + b"".join(kvs) + records
+    return head + bytes(-len(head) % alignment) + data
+
+
+def gguf_corpus():
+    all_keys = [kv(f"key.{kind}", kind, 1) for kind in SCALARS] + [
+        kv("text", STRING, "value"), array("words", STRING, ["one", "", "three"]),
+        array("numbers", I16, [-1, 2, 300]), array("none", F32, [])]
+    tensors = [("b", [5], TYPE_F32, floats(1, 2, 3, 4, 5)), ("a", [32, 2], TYPE_Q8_0, bytes(68)),
+               ("c", [1, 2, 3, 1], TYPE_F16, bytes(12))]
+    whole = gguf(all_keys, tensors)
+    yield "empty", b""
+    yield "bare", gguf([], [])
+    yield "keys", gguf(all_keys, [])
+    yield "whole", whole
+    yield "version_2", gguf(all_keys, tensors, version=2)
+    yield "version_1", gguf([], [], version=1)
+    yield "big_endian", b"GGUF" + struct.pack(">IQQ", 3, 0, 0)
+    yield "cut_in_keys", whole[:150]
+    yield "cut_in_data", whole[:-90]
+    yield "huge_counts", b"GGUF" + struct.pack("<IQQ", 3, 2**63, 2**61) + bytes(64)
+    yield "huge_string", b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**64 - 1) + bytes(32)
+    yield "huge_array", gguf([text("k") + struct.pack("<IIQ", ARRAY, U64, 2**61) + bytes(8)], [])
+    yield "huge_float", gguf([kv("k", F64, 1e300)], [])
+    yield "nested_array", gguf([text("k") + struct.pack("<IIQ", ARRAY, ARRAY, 1)], [])
+    yield "same_key", gguf([kv("k", U8, 1), kv("k", U8, 2)], [])
+    yield "same_tensor", gguf([], [tensors[0], tensors[0]])
+    yield "overlap", gguf([], [("x", [16], TYPE_F32, bytes(32)), ("y", [8], TYPE_F32, bytes(64))])
+    yield "alignment_64", gguf([kv("general.alignment", U32, 64)], tensors, alignment=64)
+    yield "alignment_3", gguf([kv("general.alignment", U32, 3)], [])
+
+
+KEYS = [kv("general.type", STRING, "imatrix"), array("imatrix.datasets", STRING, ["text"]),
+        kv("imatrix.chunk_count", U32, 3), kv("imatrix.chunk_size", U32, 512)]
+ORIGIN = [kv("imatrix.calibration.program", STRING, "p"),
+          kv("imatrix.calibration.model_name", STRING, "m"),
+          kv("imatrix.calibration.n_tokens", U64, 1536),
+          kv("imatrix.calibration.parse_special", BOOL, True),
+          kv("imatrix.calibration.process_output", BOOL, False)]
+DENSE = [("q.in_sum2", [3], TYPE_F32, floats(1, 0.5, 2)), ("q.counts", [1], TYPE_F32, floats(1536))]
+SUMS = [("q.in_sum", [3], TYPE_F32, floats(-1, 0.25, 0))]
+EXPERTS = [("x.in_sum2", [2, 3], TYPE_F32, floats(1, 2, 0, 0, 5, 6)),
+           ("x.counts", [1, 3], TYPE_F32, floats(7, 0, 9))]
+
+
+def imatrix_gguf_corpus():
+    whole = gguf(KEYS + ORIGIN, DENSE + SUMS + EXPERTS)
+    yield "dense", gguf(KEYS, DENSE)
+    yield "experts", gguf(KEYS, EXPERTS)
+    yield "whole", whole
+    yield "no_keys", gguf([], DENSE)
+    yield "cut", whole[:-100]
+    yield "counts_missing", gguf(KEYS, DENSE[:1])
+    yield "sums_missing", gguf(KEYS, DENSE[1:])
+    yield "no_entry", gguf(KEYS, [("other", [1], TYPE_F32, floats(1))])
+    yield "half", gguf(KEYS, [("q.in_sum2", [3], TYPE_F16, bytes(6)), DENSE[1]])
+    yield "odd_sizes", gguf(KEYS, [DENSE[0], ("q.counts", [2], TYPE_F32, floats(1, 2))])
+    yield "negative", gguf(KEYS, [("q.in_sum2", [1], TYPE_F32, floats(-1)), DENSE[1]])
+    yield "nan", gguf(KEYS, [DENSE[0], ("q.counts", [1], TYPE_F32, floats(float("nan")))])
+    yield "dataset_number", gguf([array("imatrix.datasets", U32, [1])] + KEYS[2:], DENSE)
+
+
+def dat_entry(name, n_calls, values):
+    head = struct.pack("<i", len(name)) + name.encode() + struct.pack("<ii", n_calls, len(values))
+    return head + floats(*values)
+
+
+def dat(entries, trailer):
+    return struct.pack("<i", len(entries)) + b"".join(entries) + trailer
+
+
+def imatrix_dat_corpus():
+    entries = [dat_entry("z", 4, [1, 2, 3]), dat_entry("a.weight", 7, [0.5])]
+    trailer = struct.pack("<ii", 7, 4) + b"text"
+    whole = dat(entries, trailer)
+    yield "whole", whole
+    yield "no_trailer", dat(entries, b"")
+    yield "no_dataset", dat(entries, struct.pack("<ii", 7, 0))
+    yield "zero_calls", dat([dat_entry("a", 0, [1, 2])], trailer)
+    yield "negative_calls", dat([dat_entry("a", -1, [1, 2])], trailer)
+    yield "no_values", dat([dat_entry("a", 1, [])], trailer)
+    yield "huge_values", struct.pack("<ii1sii", 1, 1, b"a", 1, 2**31 - 1) + floats(1)
+    yield "huge_name", struct.pack("<ii", 1, 1000) + b"a"
+    yield "negative", dat([dat_entry("a", 1, [-1])], trailer)
+    yield "infinite", dat([dat_entry("a", 1, [float("inf")])], trailer)
+    yield "same_name", dat([entries[0], entries[0]], trailer)
+    yield "nul_name", dat([dat_entry("a\0b", 1, [1])], trailer)
+    yield "cut_in_entry", whole[:20]
+    yield "cut_in_trailer", whole[:-6]
+    yield "garbage", whole + b"garbage"
+    yield "text", b"any text file"
+
+
+MAGIC = bytes.fromhex("28b52ffd")
+WINDOW_1_MIB = bytes([0x00, 0x50])  # no content size
+
+
+def sized(n):
+    return bytes([0xe0]) + struct.pack("<Q", n)
+
+
+def raw_block(content, last=True):
+    return struct.pack("<I", len(content) << 3 | last)[:3] + content
+
+
+def repeat_block(byte, n, last=True):
+    return struct.pack("<I", n << 3 | 1 << 1 | last)[:3] + bytes([byte])
+
+
+# gguf(KEYS, DENSE) through `zstd -3 --no-check` 1.5.4: what the fuzzer can start from.
+COMPRESSED = bytes.fromhex("""
+    28b52ffd6060003d050082861822806b1a03333003d3e42b7e8bb431d671fb23cd8654bdebd3c0a6d42bf480
+    87f86da78ccce25760462cc5e984f414720da7dfc94b53c3ba478920897b91e8b055eefa1ddd54b6ec8117aa
+    462d93da827f9015cbe28451e91232e1c0cd0f68389e272020e0020a047b1470c0456517bc74b36033315c3e
+    bc45422c8480793e165a2d6107c342c192e9004d02c88b604161f9dbae9a24c84b1efb2207c67104a331da10
+    ba
+""")
+
+
+def imatrix_zst_corpus():
+    whole = gguf(KEYS, DENSE)
+    middle = len(whole) // 2
+    yield "sized", MAGIC + sized(len(whole)) + raw_block(whole)
+    yield "unsized", MAGIC + WINDOW_1_MIB + raw_block(whole)
+    yield "two_blocks", (MAGIC + WINDOW_1_MIB + raw_block(whole[:middle], last=False) +
+                         raw_block(whole[middle:]))
+    yield "padding_repeated", (MAGIC + WINDOW_1_MIB + raw_block(whole, last=False) +
+                               repeat_block(0, 96))
+    yield "compressed", COMPRESSED
+    yield "cut", (MAGIC + sized(len(whole)) + raw_block(whole))[:-30]
+    yield "cut_in_header", MAGIC + sized(len(whole))[:4]
+    yield "magic_only", MAGIC
+    yield "garbage", MAGIC + sized(len(whole)) + raw_block(whole) + b"garbage"
+    yield "wrong_size", MAGIC + sized(len(whole) + 1) + raw_block(whole)
+    yield "wrong_checksum", (MAGIC + bytes([0xe4]) + sized(len(whole))[1:] + raw_block(whole) +
+                             bytes(4))
+    yield "claims_a_terabyte", MAGIC + sized(2**40) + raw_block(whole)
+    yield "unfolds", MAGIC + WINDOW_1_MIB + b"".join(
+        repeat_block(0, 131072, last=i == 7) for i in range(8))
+    yield "not_gguf", MAGIC + WINDOW_1_MIB + raw_block(b"text")
+
+
+CORPORA = {
+    "gguf": gguf_corpus,
+    "imatrix_gguf": imatrix_gguf_corpus,
+    "imatrix_dat": imatrix_dat_corpus,
+    "imatrix_zst": imatrix_zst_corpus,
+}
+
+
+def main():
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "corpus"
+    for target, corpus in CORPORA.items():
+        (root / target).mkdir(parents=True, exist_ok=True)
+        for name, content in corpus():
+            (root / target / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()
