@@ -7,7 +7,6 @@
 #ifndef IMX_CALIB_ARCH_H
 #define IMX_CALIB_ARCH_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "calib/hparams.h"
@@ -34,22 +33,26 @@ typedef enum imx_role {
     IMX_FIRST_LAYER_ROLE = IMX_ROLE_ATTN_NORM,
 } imx_role;
 
+typedef enum imx_role_flag {
+    IMX_ROLE_OPTIONAL = 1,    // the weight may be absent
+    IMX_ROLE_HAS_PARTS = 2,   // bias and scale are known; each may be absent
+    IMX_ROLE_SCALES_BIAS = 4, // y = scale · (W x + bias) instead of scale · W x + bias
+} imx_role_flag;
+
 // Tensors of a role: STEM.weight and, where the row allows, STEM.bias (n_out) and STEM.scale (1),
 // in a layer with "blk.N." in front. Together they compute y = scale · W x + bias.
 typedef struct imx_role_row {
     const char *stem; // NULL: the architecture has no such role
     imx_dim n_in;     // IMX_DIM_ONE: a vector (n_out)
     imx_dim n_out;
-    bool is_optional; // the weight may be absent
-    bool has_parts;   // bias and scale are known; each may be absent
-    bool scales_bias; // y = scale · (W x + bias) instead
+    unsigned flags; // of imx_role_flag
 } imx_role_row;
 
 typedef struct imx_arch {
     const char *name; // value of general.architecture, prefix of its keys
     const imx_hparam_row *hparams;
     size_t n_hparams;
-    imx_role_row roles[IMX_N_ROLES];
+    const imx_role_row *roles; // (IMX_N_ROLES), indexed by role
     imx_norm_fn *norm;
     imx_rotate_fn *rotate; // queries and keys by position
     imx_gate_fn *gate;     // joins the two inner products of the feed-forward network

@@ -5,6 +5,12 @@
 
 #include "calib/arch.h"
 
+enum {
+    OPTIONAL = IMX_ROLE_OPTIONAL,
+    PARTS = IMX_ROLE_HAS_PARTS,
+    SCALES_BIAS = IMX_ROLE_SCALES_BIAS,
+};
+
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
 // Llama 1 to 3, Mistral, Yi, SmolLM and TinyLlama: RMS norm before each half of a layer, rotation
@@ -25,26 +31,28 @@ static const imx_hparam_row llama_hparams[] = {
     {"rope.scaling.factor",              IMX_HPARAM_F32(rope_factor), false},
 };
 
+static const imx_role_row llama_roles[IMX_N_ROLES] = {
+    [IMX_ROLE_TOKEN_EMBD]  = {"token_embd",  IMX_DIM_EMBD, IMX_DIM_VOCAB, 0},
+    [IMX_ROLE_ROPE_FREQS]  = {"rope_freqs",  IMX_DIM_ONE,  IMX_DIM_PAIRS, OPTIONAL},
+    [IMX_ROLE_OUTPUT_NORM] = {"output_norm", IMX_DIM_ONE,  IMX_DIM_EMBD,  0},
+    [IMX_ROLE_OUTPUT]      = {"output",      IMX_DIM_EMBD, IMX_DIM_VOCAB, OPTIONAL | PARTS},
+    [IMX_ROLE_ATTN_NORM]   = {"attn_norm",   IMX_DIM_ONE,  IMX_DIM_EMBD,  0},
+    [IMX_ROLE_ATTN_Q]      = {"attn_q",      IMX_DIM_EMBD, IMX_DIM_Q,     PARTS},
+    [IMX_ROLE_ATTN_K]      = {"attn_k",      IMX_DIM_EMBD, IMX_DIM_K,     PARTS},
+    [IMX_ROLE_ATTN_V]      = {"attn_v",      IMX_DIM_EMBD, IMX_DIM_V,     PARTS},
+    [IMX_ROLE_ATTN_OUTPUT] = {"attn_output", IMX_DIM_MIX,  IMX_DIM_EMBD,  PARTS},
+    [IMX_ROLE_FFN_NORM]    = {"ffn_norm",    IMX_DIM_ONE,  IMX_DIM_EMBD,  0},
+    [IMX_ROLE_FFN_GATE]    = {"ffn_gate",    IMX_DIM_EMBD, IMX_DIM_FF,    PARTS | SCALES_BIAS},
+    [IMX_ROLE_FFN_UP]      = {"ffn_up",      IMX_DIM_EMBD, IMX_DIM_FF,    PARTS | SCALES_BIAS},
+    [IMX_ROLE_FFN_DOWN]    = {"ffn_down",    IMX_DIM_FF,   IMX_DIM_EMBD,  PARTS | SCALES_BIAS},
+};
+
 static const imx_arch archs[] = {
     {
         .name = "llama",
         .hparams = llama_hparams,
         .n_hparams = COUNT_OF(llama_hparams),
-        .roles = {
-            [IMX_ROLE_TOKEN_EMBD]  = {"token_embd",  IMX_DIM_EMBD, IMX_DIM_VOCAB, false, false, false},
-            [IMX_ROLE_ROPE_FREQS]  = {"rope_freqs",  IMX_DIM_ONE,  IMX_DIM_PAIRS, true,  false, false},
-            [IMX_ROLE_OUTPUT_NORM] = {"output_norm", IMX_DIM_ONE,  IMX_DIM_EMBD,  false, false, false},
-            [IMX_ROLE_OUTPUT]      = {"output",      IMX_DIM_EMBD, IMX_DIM_VOCAB, true,  true,  false},
-            [IMX_ROLE_ATTN_NORM]   = {"attn_norm",   IMX_DIM_ONE,  IMX_DIM_EMBD,  false, false, false},
-            [IMX_ROLE_ATTN_Q]      = {"attn_q",      IMX_DIM_EMBD, IMX_DIM_Q,     false, true,  false},
-            [IMX_ROLE_ATTN_K]      = {"attn_k",      IMX_DIM_EMBD, IMX_DIM_K,     false, true,  false},
-            [IMX_ROLE_ATTN_V]      = {"attn_v",      IMX_DIM_EMBD, IMX_DIM_V,     false, true,  false},
-            [IMX_ROLE_ATTN_OUTPUT] = {"attn_output", IMX_DIM_MIX,  IMX_DIM_EMBD,  false, true,  false},
-            [IMX_ROLE_FFN_NORM]    = {"ffn_norm",    IMX_DIM_ONE,  IMX_DIM_EMBD,  false, false, false},
-            [IMX_ROLE_FFN_GATE]    = {"ffn_gate",    IMX_DIM_EMBD, IMX_DIM_FF,    false, true,  true},
-            [IMX_ROLE_FFN_UP]      = {"ffn_up",      IMX_DIM_EMBD, IMX_DIM_FF,    false, true,  true},
-            [IMX_ROLE_FFN_DOWN]    = {"ffn_down",    IMX_DIM_FF,   IMX_DIM_EMBD,  false, true,  true},
-        },
+        .roles = llama_roles,
         .norm = imx_norm_rms,
         .rotate = imx_rotate_pairs,
         .gate = imx_gate_silu,

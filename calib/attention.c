@@ -16,10 +16,10 @@
 #include "calib/attention.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 
 #include "calib/kernels/gemm.h"
+#include "calib/split.h"
 #include "formats/memory.h"
 
 enum { QUERIES = 64 };
@@ -31,15 +31,11 @@ typedef struct head_view {
     size_t q_stride, k_stride, v_stride, out_stride;
 } head_view;
 
-static size_t at_most(size_t n, size_t limit) {
-    return n < limit ? n : limit;
-}
-
 static head_view view_head(const imx_attention *a, size_t chunk, size_t head) {
     const size_t kv_head = head / (a->n_heads / a->n_kv_heads);
     const size_t row = chunk * a->n_ctx;
     head_view h = {
-        .n = at_most(a->n_rows - row, a->n_ctx),
+        .n = imx_piece_len(a->n_rows, row, a->n_ctx),
         .q_stride = a->n_heads * a->head_dim_k,
         .k_stride = a->n_kv_heads * a->head_dim_k,
         .v_stride = a->n_kv_heads * a->head_dim_v,
@@ -72,7 +68,7 @@ static float exponentiate(float *scores, size_t n_seen, size_t n, float scale) {
 
 static imx_status attend_queries(const imx_attention *a, const head_view *h, size_t first,
                                  float *scores) {
-    const size_t n_queries = at_most(h->n - first, QUERIES);
+    const size_t n_queries = imx_piece_len(h->n, first, QUERIES);
     const size_t n_keys = first + n_queries;
     float *out = h->out + first * h->out_stride;
     float sums[QUERIES];
@@ -120,7 +116,7 @@ static imx_status attend_head(const imx_attention *a, size_t chunk, size_t head,
 
 imx_status imx_attend(const imx_attention *attention, int n_threads, imx_error *err) {
     const imx_attention *a = attention;
-    const size_t n_scores = QUERIES * at_most(a->n_ctx, a->n_rows);
+    const size_t n_scores = QUERIES * imx_piece_len(a->n_rows, 0, a->n_ctx);
     const size_t n_pairs = (a->n_rows + a->n_ctx - 1) / a->n_ctx * a->n_heads;
     float *scores;
     bool failed = false;

@@ -12,7 +12,7 @@
 
 #include "calib/column_stats.h"
 #include "calib/scoring.h"
-#include "calib/threads.h"
+#include "calib/split.h"
 #include "calib/walk.h"
 #include "formats/memory.h"
 
@@ -106,8 +106,8 @@ static imx_status measure_perplexity(const collector *c, const float *hidden,
     return status;
 }
 
-static imx_status run(collector *c, const imx_collect_options *options, imx_collect_result *result,
-                      imx_error *err) {
+static imx_status run_collector(collector *c, const imx_collect_options *options,
+                                imx_collect_result *result, imx_error *err) {
     const bool perplexity = options->perplexity && imx_scores_count(c->corpus) > 0;
     const imx_walk_hook hook = {add_input, c};
     const imx_walk_options walk_options = {
@@ -147,7 +147,7 @@ imx_status imx_collect(imx_imatrix **out, const imx_model *model, const imx_corp
     c.imatrix->chunk_count = (uint32_t)corpus->n_chunks;
     c.imatrix->chunk_size = corpus->n_ctx;
     c.imatrix->origin.n_tokens = corpus->n_tokens;
-    const imx_status status = run(&c, options, result, err);
+    const imx_status status = run_collector(&c, options, result, err);
     free(c.twins);
     if (status != IMX_OK) {
         imx_imatrix_free(c.imatrix);

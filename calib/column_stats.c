@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "calib/split.h"
+
 enum { STRIP = 64 };
 
 static void add_strip(const float *x, size_t n_rows, size_t stride, size_t width, double *in_sum,
@@ -32,7 +34,7 @@ void imx_column_stats_add(const float *x, size_t n_rows, size_t n_cols, double *
                           double *in_sum2, int n_threads) {
 #pragma omp parallel for num_threads(n_threads)
     for (size_t j = 0; j < n_cols; j += STRIP) {
-        const size_t width = n_cols - j < STRIP ? n_cols - j : STRIP;
+        const size_t width = imx_piece_len(n_cols, j, STRIP);
         add_strip(x + j, n_rows, n_cols, width, in_sum + j, in_sum2 + j);
     }
 }

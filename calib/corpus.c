@@ -11,8 +11,8 @@
 
 #include "formats/memory.h"
 
-static imx_status tokenize(imx_tokens *tokens, const imx_tokenizer *tokenizer, const char *text,
-                           size_t len, bool parse_special, imx_error *err) {
+static imx_status tokenize_text(imx_tokens *tokens, const imx_tokenizer *tokenizer,
+                                const char *text, size_t len, bool parse_special, imx_error *err) {
     if (len > 0 && text[len - 1] == '\n') {
         len--;
     }
@@ -30,8 +30,8 @@ static size_t count_chunks(size_t n_tokens, const imx_corpus_options *options) {
 }
 
 // Moves the tokens of the wanted chunks to the front of `tokens`.
-static imx_status cut(imx_corpus *corpus, const imx_tokens *tokens, const char *name,
-                      const imx_corpus_options *options, imx_error *err) {
+static imx_status cut_chunks(imx_corpus *corpus, const imx_tokens *tokens, const char *name,
+                             const imx_corpus_options *options, imx_error *err) {
     const uint32_t n_ctx = options->n_ctx;
     const bool past_end = options->from_chunk > tokens->n / n_ctx;
     const size_t first = past_end ? tokens->n : (size_t)options->from_chunk * n_ctx;
@@ -40,8 +40,8 @@ static imx_status cut(imx_corpus *corpus, const imx_tokens *tokens, const char *
     corpus->n_chunks = count_chunks(n_left, options);
     if (corpus->n_chunks == 0) {
         return imx_fail(err, IMX_ERR_ARGUMENT,
-                        "%s: too short for one chunk: %zu tokens, of which %zu come before chunk "
-                        "%llu; a chunk takes at least %u",
+                        "%s: too short: %zu tokens, %zu of them before chunk %llu, and a chunk "
+                        "takes at least %u; use a longer text or shorter chunks",
                         name, tokens->n, first, (unsigned long long)options->from_chunk,
                         options->drop_tail ? n_ctx : 2);
     }
@@ -67,11 +67,11 @@ imx_status imx_corpus_new(imx_corpus **out, const imx_tokenizer *tokenizer, cons
                         options->n_ctx);
     }
     imx_tokens tokens = {0};
-    imx_corpus *corpus;
-    imx_status status = imx_alloc_zeroed(&corpus, 1, sizeof *corpus, err);
-    IMX_TRY_GOTO(done, status);
-    IMX_TRY_GOTO(done, tokenize(&tokens, tokenizer, text, len, options->parse_special, err));
-    IMX_TRY_GOTO(done, cut(corpus, &tokens, name, options, err));
+    imx_corpus *corpus = NULL;
+    imx_status status;
+    IMX_TRY_GOTO(done, imx_alloc_zeroed(&corpus, 1, sizeof *corpus, err));
+    IMX_TRY_GOTO(done, tokenize_text(&tokens, tokenizer, text, len, options->parse_special, err));
+    IMX_TRY_GOTO(done, cut_chunks(corpus, &tokens, name, options, err));
     put_bos(corpus, imx_tokenizer_added_bos(tokenizer));
     *out = corpus;
     corpus = NULL;

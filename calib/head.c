@@ -4,7 +4,7 @@
 
 #include "calib/model_internal.h"
 #include "calib/param.h"
-#include "calib/threads.h"
+#include "calib/split.h"
 #include "calib/walk.h"
 #include "formats/memory.h"
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "calib/attention.h"
+#include "calib/split.h"
 #include "formats/memory.h"
 
 static imx_status open_rope(imx_layer *layer, imx_error *err) {
@@ -68,8 +69,8 @@ imx_status imx_layer_load(imx_layer *layer, uint32_t index, imx_error *err) {
     return IMX_OK;
 }
 
-void imx_norm_rows(const imx_layer *layer, imx_role role, const float *x, size_t n_rows,
-                   float *out) {
+void imx_layer_norm_rows(const imx_layer *layer, imx_role role, const float *x, size_t n_rows,
+                         float *out) {
     const size_t n = layer->model->hparams.n_embd;
     const float eps = layer->model->hparams.norm_eps;
     const float *weight = layer->params[role].weight;
@@ -158,7 +159,7 @@ static imx_status run_attention(imx_layer *layer, float *x, size_t first_token, 
                                 imx_error *err) {
     static const imx_role inner[] = {IMX_ROLE_ATTN_Q, IMX_ROLE_ATTN_K, IMX_ROLE_ATTN_V};
     static const imx_role outer[] = {IMX_ROLE_ATTN_OUTPUT};
-    imx_norm_rows(layer, IMX_ROLE_ATTN_NORM, x, n_rows, layer->normed);
+    imx_layer_norm_rows(layer, IMX_ROLE_ATTN_NORM, x, n_rows, layer->normed);
     IMX_TRY(imx_layer_show_input(layer, inner, 3, layer->normed, first_token, n_rows, err));
     IMX_TRY(apply(layer, IMX_ROLE_ATTN_Q, layer->normed, n_rows, layer->q, err));
     IMX_TRY(apply(layer, IMX_ROLE_ATTN_K, layer->normed, n_rows, layer->k, err));
@@ -174,7 +175,7 @@ static imx_status run_feed_forward(imx_layer *layer, float *x, size_t first_toke
                                    bool stop_at_last_input, imx_error *err) {
     static const imx_role inner[] = {IMX_ROLE_FFN_GATE, IMX_ROLE_FFN_UP};
     static const imx_role outer[] = {IMX_ROLE_FFN_DOWN};
-    imx_norm_rows(layer, IMX_ROLE_FFN_NORM, x, n_rows, layer->normed);
+    imx_layer_norm_rows(layer, IMX_ROLE_FFN_NORM, x, n_rows, layer->normed);
     IMX_TRY(imx_layer_show_input(layer, inner, 2, layer->normed, first_token, n_rows, err));
     IMX_TRY(apply(layer, IMX_ROLE_FFN_GATE, layer->normed, n_rows, layer->gate, err));
     IMX_TRY(apply(layer, IMX_ROLE_FFN_UP, layer->normed, n_rows, layer->up, err));

@@ -46,10 +46,9 @@ imx_status imx_layer_load(imx_layer *layer, uint32_t index, imx_error *err);
 imx_status imx_layer_run(imx_layer *layer, float *x, size_t first_token, size_t n_rows,
                          bool stop_at_last_input, imx_error *err);
 
-// Replaces x (n_rows, n_embd) by its norm with the weight of `role`, written to `out`, which may
-// be x.
-void imx_norm_rows(const imx_layer *layer, imx_role role, const float *x, size_t n_rows,
-                   float *out);
+// out (n_rows, n_embd) = the norm of x with the weight of `role`. `out` may be x.
+void imx_layer_norm_rows(const imx_layer *layer, imx_role role, const float *x, size_t n_rows,
+                         float *out);
 
 // Shows the hook x (n_rows, n_cols) as the input of those of the `n_roles` roles that the model
 // has.

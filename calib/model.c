@@ -88,8 +88,9 @@ static imx_status bind_role(const binder *b, imx_role role, uint32_t layer) {
     if (row->stem == NULL) {
         return IMX_OK;
     }
-    IMX_TRY(take_tensor(b, role, layer, "weight", n_in, n_out, row->is_optional, &binding->weight));
-    if (!row->has_parts) {
+    IMX_TRY(take_tensor(b, role, layer, "weight", n_in, n_out, row->flags & IMX_ROLE_OPTIONAL,
+                        &binding->weight));
+    if ((row->flags & IMX_ROLE_HAS_PARTS) == 0) {
         return IMX_OK;
     }
     IMX_TRY(take_tensor(b, role, layer, "bias", 1, n_out, true, &binding->bias));

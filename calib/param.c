@@ -11,13 +11,10 @@
 #include <stdlib.h>
 
 #include "calib/kernels/gemm.h"
+#include "calib/split.h"
 #include "formats/memory.h"
 
 enum { TILE_ROWS = 256, TILE_COLS = 256, UNPACK_WEIGHTS = 1 << 16 };
-
-static size_t at_most(size_t n, size_t limit) {
-    return n < limit ? n : limit;
-}
 
 static void unpack_rows(const imx_gguf_tensor *tensor, float *out, int n_threads) {
     const imx_type_traits *traits = imx_type_traits_of(tensor->type);
@@ -27,12 +24,12 @@ static void unpack_rows(const imx_gguf_tensor *tensor, float *out, int n_threads
     const size_t step = UNPACK_WEIGHTS / n_cols + 1;
 #pragma omp parallel for num_threads(n_threads)
     for (size_t i = 0; i < n_rows; i += step) {
-        const size_t n = at_most(n_rows - i, step);
+        const size_t n = imx_piece_len(n_rows, i, step);
         traits->decode(tensor->data + i * row_bytes, out + i * n_cols, n * n_cols);
     }
 }
 
-static void multiply(float *values, size_t n, float factor) {
+static void multiply_all(float *values, size_t n, float factor) {
     for (size_t i = 0; i < n; ++i) {
         values[i] *= factor;
     }
@@ -41,9 +38,9 @@ static void multiply(float *values, size_t n, float factor) {
 static void fold_scale(imx_param *param, const imx_gguf_tensor *tensor, bool scales_bias) {
     float scale;
     unpack_rows(tensor, &scale, 1);
-    multiply(param->weight, param->n_out * param->n_in, scale);
+    multiply_all(param->weight, param->n_out * param->n_in, scale);
     if (scales_bias && param->bias != NULL) {
-        multiply(param->bias, param->n_out, scale);
+        multiply_all(param->bias, param->n_out, scale);
     }
 }
 
@@ -68,7 +65,7 @@ imx_status imx_param_unpack(imx_param *param, const imx_model *model, imx_role r
         unpack_rows(binding->bias, param->bias, n_threads);
     }
     if (binding->scale != NULL) {
-        fold_scale(param, binding->scale, row->scales_bias);
+        fold_scale(param, binding->scale, row->flags & IMX_ROLE_SCALES_BIAS);
     }
     imx_file_map_release(binding->weight->data, binding->weight->size_bytes);
     return IMX_OK;
@@ -91,8 +88,8 @@ static void add_bias(const float *bias, float *y, size_t n_rows, size_t n_cols, 
 static imx_status apply_tile(const imx_param *param, const float *x, size_t n_rows, float *y,
                              size_t i, size_t j) {
     const imx_gemm tile = {
-        .m = at_most(n_rows - i, TILE_ROWS),
-        .n = at_most(param->n_out - j, TILE_COLS),
+        .m = imx_piece_len(n_rows, i, TILE_ROWS),
+        .n = imx_piece_len(param->n_out, j, TILE_COLS),
         .k = param->n_in,
         .a = x + i * param->n_in,
         .a_stride = param->n_in,

@@ -36,7 +36,7 @@ typedef struct splitting {
     void *context;
 } splitting;
 
-static const imx_pretokenizer_row *find_row(imx_str name) {
+static const imx_pretokenizer_row *find_pretokenizer_row(imx_str name) {
     for (size_t i = 0; i < imx_pretokenizer_table_len; i++) {
         const imx_pretokenizer_row *row = &imx_pretokenizer_table[i];
         if (strlen(row->name) == name.len && memcmp(row->name, name.data, name.len) == 0) {
@@ -46,7 +46,7 @@ static const imx_pretokenizer_row *find_row(imx_str name) {
     return NULL;
 }
 
-static imx_status fail_unknown(imx_str name, const char *path, imx_error *err) {
+static imx_status fail_unknown_name(imx_str name, const char *path, imx_error *err) {
     char known[900] = "";
     size_t len = 0;
     for (size_t i = 0; i < imx_pretokenizer_table_len; i++) {
@@ -60,7 +60,7 @@ static imx_status fail_unknown(imx_str name, const char *path, imx_error *err) {
                     (int)(name.len < 64 ? name.len : 64), name.data, known);
 }
 
-static imx_status compile(pcre2_code **code, const char *pattern, imx_error *err) {
+static imx_status compile_pattern(pcre2_code **code, const char *pattern, imx_error *err) {
     int error;
     size_t offset;
     *code =
@@ -78,12 +78,12 @@ static imx_status compile(pcre2_code **code, const char *pattern, imx_error *err
 static imx_status compile_stages(imx_pretokenizer *pretokenizer, imx_error *err) {
     const char *const *patterns = pretokenizer->row->patterns;
     for (; patterns[pretokenizer->n_stages] != NULL; pretokenizer->n_stages++) {
-        IMX_TRY(compile(&pretokenizer->stages[pretokenizer->n_stages],
-                        patterns[pretokenizer->n_stages], err));
+        IMX_TRY(compile_pattern(&pretokenizer->stages[pretokenizer->n_stages],
+                                patterns[pretokenizer->n_stages], err));
     }
     pretokenizer->limits = pcre2_match_context_create(NULL);
     if (pretokenizer->limits == NULL) {
-        return imx_fail_memory(err, 0);
+        return imx_fail(err, IMX_ERR_MEMORY, "out of memory for a regular expression");
     }
     pcre2_set_match_limit(pretokenizer->limits, UINT32_MAX);
     return IMX_OK;
@@ -92,9 +92,9 @@ static imx_status compile_stages(imx_pretokenizer *pretokenizer, imx_error *err)
 imx_status imx_pretokenizer_open(imx_pretokenizer **out, imx_str name, const char *path,
                                  imx_error *err) {
     *out = NULL;
-    const imx_pretokenizer_row *row = find_row(name);
+    const imx_pretokenizer_row *row = find_pretokenizer_row(name);
     if (row == NULL) {
-        return fail_unknown(name, path, err);
+        return fail_unknown_name(name, path, err);
     }
     imx_pretokenizer *pretokenizer;
     IMX_TRY(imx_alloc_zeroed(&pretokenizer, 1, sizeof *pretokenizer, err));
@@ -123,35 +123,34 @@ unsigned imx_pretokenizer_flags(const imx_pretokenizer *pretokenizer) {
     return pretokenizer->row->flags;
 }
 
-// Searches the part [begin, end) from `from` on. *start and *stop become the match, both `end` when
-// there is none.
-static imx_status search(const splitting *s, size_t stage, size_t begin, size_t end, size_t from,
-                         size_t *start, size_t *stop, imx_error *err) {
+// Runs the expression of a stage on the part [begin, end) from `from` on; a PCRE2 result.
+static int run_stage(const splitting *s, size_t stage, size_t begin, size_t end, size_t from,
+                     uint32_t options) {
     const imx_pretokenizer *p = s->pretokenizer;
-    const PCRE2_SPTR subject = (PCRE2_SPTR)s->text->subject + begin;
-    uint32_t options = PCRE2_NO_UTF_CHECK;
-    int n = pcre2_match(p->stages[stage], subject, end - begin, from - begin, options, s->match,
-                        p->limits);
-    if (n == PCRE2_ERROR_JIT_STACKLIMIT) {
-        n = pcre2_match(p->stages[stage], subject, end - begin, from - begin,
-                        options | PCRE2_NO_JIT, s->match, p->limits);
+    return pcre2_match(p->stages[stage], (PCRE2_SPTR)s->text->subject + begin, end - begin,
+                       from - begin, PCRE2_NO_UTF_CHECK | options, s->match, p->limits);
+}
+
+// *start and *stop become the next match, both `end` when there is none.
+static imx_status find_match(const splitting *s, size_t stage, size_t begin, size_t end,
+                             size_t from, size_t *start, size_t *stop, imx_error *err) {
+    int result = run_stage(s, stage, begin, end, from, 0);
+    if (result == PCRE2_ERROR_JIT_STACKLIMIT) {
+        result = run_stage(s, stage, begin, end, from, PCRE2_NO_JIT);
     }
-    *start = end;
-    *stop = end;
-    if (n >= 0) {
-        const size_t *offsets = pcre2_get_ovector_pointer(s->match);
-        *start = begin + offsets[0];
-        *stop = begin + offsets[1];
-    } else if (n != PCRE2_ERROR_NOMATCH) {
+    if (result < 0 && result != PCRE2_ERROR_NOMATCH) {
         return imx_fail(err, IMX_ERR_MEMORY, "pre-tokenizer '%s': PCRE2 gave up with error %d",
-                        p->row->name, n);
+                        s->pretokenizer->row->name, result);
     }
+    const size_t *offsets = pcre2_get_ovector_pointer(s->match);
+    *start = result < 0 ? end : begin + offsets[0];
+    *stop = result < 0 ? end : begin + offsets[1];
     return IMX_OK;
 }
 
 // Hands on the part [begin, end), cut by `stage` and those behind it.
-static imx_status split(const splitting *s, size_t stage, size_t begin, size_t end,
-                        imx_error *err) {
+static imx_status split_part(const splitting *s, size_t stage, size_t begin, size_t end,
+                             imx_error *err) {
     if (begin == end) {
         return IMX_OK;
     }
@@ -162,16 +161,16 @@ static imx_status split(const splitting *s, size_t stage, size_t begin, size_t e
     size_t from = begin;
     while (from < end) {
         size_t start, stop;
-        IMX_TRY(search(s, stage, begin, end, from, &start, &stop, err));
-        IMX_TRY(split(s, stage + 1, done, start, err));
-        IMX_TRY(split(s, stage + 1, start, stop, err));
+        IMX_TRY(find_match(s, stage, begin, end, from, &start, &stop, err));
+        IMX_TRY(split_part(s, stage + 1, done, start, err));
+        IMX_TRY(split_part(s, stage + 1, start, stop, err));
         done = stop;
         from = stop;
         if (start == stop && stop < end) {
             from += imx_utf8_len((uint8_t)s->text->subject[stop]);
         }
     }
-    return split(s, stage + 1, done, end, err);
+    return split_part(s, stage + 1, done, end, err);
 }
 
 imx_status imx_pretokenizer_split(const imx_pretokenizer *pretokenizer, const imx_clean_text *text,
@@ -184,9 +183,9 @@ imx_status imx_pretokenizer_split(const imx_pretokenizer *pretokenizer, const im
         .context = context,
     };
     if (s.match == NULL) {
-        return imx_fail_memory(err, 0);
+        return imx_fail(err, IMX_ERR_MEMORY, "out of memory for a regular expression");
     }
-    const imx_status status = split(&s, 0, 0, text->len, err);
+    const imx_status status = split_part(&s, 0, 0, text->len, err);
     pcre2_match_data_free(s.match);
     return status;
 }

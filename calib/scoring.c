@@ -15,7 +15,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "calib/threads.h"
+#include "calib/split.h"
 #include "calib/walk.h"
 #include "formats/memory.h"
 
@@ -113,7 +113,7 @@ static imx_status score_block(scorer *s, span block, imx_error *err) {
 static imx_status score_chunk(scorer *s, size_t chunk, imx_error *err) {
     const span all = scored_span(s->corpus, chunk);
     for (size_t i = 0; i < all.n; i += BLOCK_ROWS) {
-        const span block = {all.first + i, all.n - i < BLOCK_ROWS ? all.n - i : BLOCK_ROWS};
+        const span block = {all.first + i, imx_piece_len(all.n, i, BLOCK_ROWS)};
         IMX_TRY(score_block(s, block, err));
     }
     return IMX_OK;

@@ -88,7 +88,7 @@ static imx_status load_bos_eos(imx_tokenizer *tokenizer, imx_bos_eos rules, cons
     return IMX_OK;
 }
 
-static imx_status load(imx_tokenizer *tokenizer, const imx_gguf *gguf, imx_error *err) {
+static imx_status load_tokenizer(imx_tokenizer *tokenizer, const imx_gguf *gguf, imx_error *err) {
     IMX_TRY(find_model(&tokenizer->model, gguf, err));
     IMX_TRY(imx_vocab_load(&tokenizer->vocab, gguf, err));
     IMX_TRY(imx_specials_init(&tokenizer->always, &tokenizer->vocab, IMX_TOKEN_USER_DEFINED,
@@ -105,7 +105,7 @@ imx_status imx_tokenizer_open(imx_tokenizer **out, const imx_gguf *gguf, imx_err
     *out = NULL;
     imx_tokenizer *tokenizer;
     IMX_TRY(imx_alloc_zeroed(&tokenizer, 1, sizeof *tokenizer, err));
-    const imx_status status = load(tokenizer, gguf, err);
+    const imx_status status = load_tokenizer(tokenizer, gguf, err);
     if (status != IMX_OK) {
         imx_tokenizer_close(tokenizer);
         return status;
@@ -129,16 +129,14 @@ void imx_tokenizer_close(imx_tokenizer *tokenizer) {
 
 static imx_status encode_fragments(const imx_tokenizer *tokenizer, const imx_fragments *fragments,
                                    imx_tokens *tokens, imx_error *err) {
-    bool at_start = true;
     for (size_t i = 0; i < fragments->n; i++) {
         const imx_fragment *fragment = &fragments->items[i];
         if (fragment->id >= 0) {
             IMX_TRY(imx_tokens_push(tokens, fragment->id, err));
         } else {
-            IMX_TRY(tokenizer->model->encode(tokenizer, fragment->text, fragment->len, at_start,
-                                             tokens, err));
+            IMX_TRY(
+                tokenizer->model->encode(tokenizer, fragment->text, fragment->len, tokens, err));
         }
-        at_start = fragment->id >= 0;
     }
     return IMX_OK;
 }

@@ -28,13 +28,20 @@ typedef struct pair_slot {
 
 static const uint64_t FREE_SLOT = UINT64_MAX;
 
+// A byte in the vocabulary's alphabet and its tokens.
+typedef struct bpe_byte {
+    char letter[4]; // (letter_len)
+    size_t letter_len;
+    uint32_t piece;  // of the letter; IMX_NO_PIECE when there is none
+    int32_t spelled; // the token that spells the byte out in a piece that is no token; -1 = none
+} bpe_byte;
+
 typedef struct bpe {
     imx_pretokenizer *pretokenizer;
     unsigned flags;   // IMX_PRE_*
     pair_slot *slots; // (n_slots)
     size_t n_slots;   // a power of two
-    uint32_t byte_pieces[256];
-    int32_t byte_tokens[256]; // what spells out a piece that is no token; -1 = nothing
+    bpe_byte bytes[256];
 } bpe;
 
 // ---------------------------------------------------------------------------------------------
@@ -51,25 +58,33 @@ static pair_slot *find_pair(const bpe *engine, uint32_t left, uint32_t right) {
     return &engine->slots[i];
 }
 
-// "left right", where the space is the first one behind the first byte.
-static imx_status add_merge(bpe *engine, imx_pieces *pieces, imx_str merge, uint32_t rank,
-                            char *joined, imx_error *err) {
+typedef struct merge_loader {
+    bpe *engine;
+    imx_pieces *pieces;
+    const char *path; // for messages
+    char *joined;     // room for the longest merge
+} merge_loader;
+
+// A merge is "left right", where the space is the first one behind the first byte.
+static imx_status add_merge(const merge_loader *loader, imx_str merge, uint32_t rank,
+                            imx_error *err) {
     const char *space = merge.len > 2 ? memchr(merge.data + 1, ' ', merge.len - 2) : NULL;
     if (space == NULL) {
         return imx_fail(err, IMX_ERR_FORMAT,
-                        "tokenizer.ggml.merges: merge %u, '%.*s', is not two pieces with a space "
-                        "between them",
-                        rank, (int)(merge.len < 64 ? merge.len : 64), merge.data);
+                        "%s: tokenizer.ggml.merges: merge %u, '%.*s', is not two pieces with a "
+                        "space between them",
+                        loader->path, rank, (int)(merge.len < 64 ? merge.len : 64), merge.data);
     }
     const imx_str left = {.data = merge.data, .len = (size_t)(space - merge.data)};
     const imx_str right = {.data = space + 1, .len = merge.len - left.len - 1};
-    memcpy(joined, left.data, left.len);
-    memcpy(joined + left.len, right.data, right.len);
+    const imx_str joined = {.data = loader->joined, .len = merge.len - 1};
+    memcpy(loader->joined, left.data, left.len);
+    memcpy(loader->joined + left.len, right.data, right.len);
     uint32_t left_piece, right_piece, piece;
-    IMX_TRY(imx_pieces_add(pieces, left, &left_piece, err));
-    IMX_TRY(imx_pieces_add(pieces, right, &right_piece, err));
-    IMX_TRY(imx_pieces_add(pieces, (imx_str){.data = joined, .len = merge.len - 1}, &piece, err));
-    pair_slot *slot = find_pair(engine, left_piece, right_piece);
+    IMX_TRY(imx_pieces_add(loader->pieces, left, &left_piece, err));
+    IMX_TRY(imx_pieces_add(loader->pieces, right, &right_piece, err));
+    IMX_TRY(imx_pieces_add(loader->pieces, joined, &piece, err));
+    pair_slot *slot = find_pair(loader->engine, left_piece, right_piece);
     if (slot->pair == FREE_SLOT) { // of equal merges the first counts
         slot->pair = (uint64_t)left_piece << 32 | right_piece;
         slot->merge = (imx_merge){.rank = rank, .piece = piece};
@@ -78,21 +93,21 @@ static imx_status add_merge(bpe *engine, imx_pieces *pieces, imx_str merge, uint
 }
 
 static imx_status add_merges(bpe *engine, imx_pieces *pieces, const imx_gguf_kv *merges,
-                             imx_error *err) {
+                             const char *path, imx_error *err) {
+    merge_loader loader = {.engine = engine, .pieces = pieces, .path = path};
     const uint8_t *cursor = merges->elems;
     size_t max_len = 0;
     for (uint64_t i = 0; i < merges->n_elems; i++) {
         const imx_str merge = imx_gguf_next_str(&cursor);
         max_len = merge.len > max_len ? merge.len : max_len;
     }
-    char *joined;
-    IMX_TRY(imx_alloc_zeroed(&joined, max_len, 1, err));
+    IMX_TRY(imx_alloc_zeroed(&loader.joined, max_len, 1, err));
     imx_status status = IMX_OK;
     cursor = merges->elems;
-    for (uint64_t i = 0; i < merges->n_elems && status == IMX_OK; i++) {
-        status = add_merge(engine, pieces, imx_gguf_next_str(&cursor), (uint32_t)i, joined, err);
+    for (uint32_t rank = 0; rank < merges->n_elems && status == IMX_OK; rank++) {
+        status = add_merge(&loader, imx_gguf_next_str(&cursor), rank, err);
     }
-    free(joined);
+    free(loader.joined);
     return status;
 }
 
@@ -115,31 +130,33 @@ static imx_status load_merges(bpe *engine, imx_pieces *pieces, const imx_gguf *g
     for (size_t i = 0; i < engine->n_slots; i++) {
         engine->slots[i].pair = FREE_SLOT;
     }
-    return n_merges > 0 ? add_merges(engine, pieces, merges, err) : IMX_OK;
+    return n_merges > 0 ? add_merges(engine, pieces, merges, gguf->path, err) : IMX_OK;
 }
 
 // ---------------------------------------------------------------------------------------------
 // Opening.
 
-static void find_bytes(bpe *engine, const imx_vocab *vocab) {
-    for (unsigned byte = 0; byte < 256; byte++) {
-        char letter[4];
-        const size_t len = imx_byte_letter(letter, (uint8_t)byte);
-        engine->byte_pieces[byte] = imx_pieces_find(&vocab->pieces, letter, len);
-        engine->byte_tokens[byte] = imx_vocab_find(vocab, letter, len);
-    }
-    if (engine->flags & IMX_PRE_RAW) {
-        imx_vocab_hex_bytes(vocab, engine->byte_tokens);
+static void describe_bytes(bpe *engine, const imx_vocab *vocab) {
+    int32_t hex_tokens[256];
+    imx_vocab_hex_bytes(vocab, hex_tokens);
+    for (unsigned i = 0; i < 256; i++) {
+        bpe_byte *byte = &engine->bytes[i];
+        byte->letter_len = imx_byte_letter(byte->letter, (uint8_t)i);
+        byte->piece = imx_pieces_find(&vocab->pieces, byte->letter, byte->letter_len);
+        byte->spelled = engine->flags & IMX_PRE_RAW
+                            ? hex_tokens[i]
+                            : imx_vocab_find(vocab, byte->letter, byte->letter_len);
     }
 }
 
 static imx_status open_pretokenizer(bpe *engine, const imx_tokenizer *tokenizer,
                                     const imx_gguf *gguf, imx_error *err) {
-    imx_str name = {.data = "default", .len = strlen("default")};
+    const char *own = tokenizer->model->pretokenizer;
+    imx_str name = {0};
     IMX_TRY(imx_gguf_get_str(gguf, "tokenizer.ggml.pre", false, &name, err));
-    if (tokenizer->model->pretokenizer != NULL) {
-        name = (imx_str){.data = tokenizer->model->pretokenizer,
-                         .len = strlen(tokenizer->model->pretokenizer)};
+    if (name.len == 0 || own != NULL) {
+        name.data = own != NULL ? own : "default";
+        name.len = strlen(name.data);
     }
     IMX_TRY(imx_pretokenizer_open(&engine->pretokenizer, name, gguf->path, err));
     engine->flags = imx_pretokenizer_flags(engine->pretokenizer);
@@ -153,7 +170,7 @@ imx_status imx_bpe_open(imx_tokenizer *tokenizer, const imx_gguf *gguf, imx_bos_
     tokenizer->engine = engine;
     IMX_TRY(open_pretokenizer(engine, tokenizer, gguf, err));
     IMX_TRY(load_merges(engine, &tokenizer->vocab.pieces, gguf, err));
-    find_bytes(engine, &tokenizer->vocab);
+    describe_bytes(engine, &tokenizer->vocab);
     defaults->add_bos = (engine->flags & IMX_PRE_ADD_BOS) != 0;
     defaults->always_bos = (engine->flags & IMX_PRE_ALWAYS_BOS) != 0;
     if (engine->flags & IMX_PRE_NO_BOS) {
@@ -179,19 +196,19 @@ typedef struct encoding {
     const imx_tokenizer *tokenizer;
     const bpe *engine;
     imx_merger merger;
-    char *letters; // (2 * max_len) a word in GPT-2 letters
+    char *letters; // (4 * max_len) a word in the alphabet of the vocabulary
     imx_tokens *tokens;
 } encoding;
 
-static bool find_merge(const void *context, const imx_symbol *left, const imx_symbol *right,
-                       imx_merge *merge) {
+static bool find_ranked_pair(const void *context, const imx_symbol *left, const imx_symbol *right,
+                             imx_merge *merge) {
     const pair_slot *slot = find_pair(context, left->piece, right->piece);
     *merge = slot->merge;
     return slot->pair != FREE_SLOT;
 }
 
 // The token that is the whole word, or -1.
-static int32_t find_word(const encoding *e, const char *word, size_t len) {
+static int32_t find_whole_word(const encoding *e, const char *word, size_t len) {
     const imx_vocab *vocab = &e->tokenizer->vocab;
     if (len > vocab->pieces.max_len) {
         return -1;
@@ -201,16 +218,18 @@ static int32_t find_word(const encoding *e, const char *word, size_t len) {
     }
     size_t n = 0;
     for (size_t i = 0; i < len; i++) {
-        n += imx_byte_letter(e->letters + n, (uint8_t)word[i]);
+        const bpe_byte *byte = &e->engine->bytes[(uint8_t)word[i]];
+        memcpy(e->letters + n, byte->letter, sizeof byte->letter);
+        n += byte->letter_len;
     }
     return imx_vocab_find(vocab, e->letters, n);
 }
 
-static imx_status add_symbols(encoding *e, const char *word, size_t len, imx_error *err) {
+static imx_status add_word_symbols(encoding *e, const char *word, size_t len, imx_error *err) {
     e->merger.n_symbols = 0;
     for (size_t i = 0; i < len;) {
         size_t size = 1;
-        uint32_t piece = e->engine->byte_pieces[(uint8_t)word[i]];
+        uint32_t piece = e->engine->bytes[(uint8_t)word[i]].piece;
         if (e->engine->flags & IMX_PRE_RAW) {
             size = imx_utf8_len((uint8_t)word[i]);
             piece = imx_pieces_find(&e->tokenizer->vocab.pieces, word + i, size);
@@ -221,12 +240,12 @@ static imx_status add_symbols(encoding *e, const char *word, size_t len, imx_err
     return IMX_OK;
 }
 
-static imx_status push_symbol(encoding *e, const imx_symbol *symbol, imx_error *err) {
+static imx_status push_symbol_tokens(encoding *e, const imx_symbol *symbol, imx_error *err) {
     if (symbol->piece < e->tokenizer->vocab.n_tokens) {
         return imx_tokens_push(e->tokens, (int32_t)symbol->piece, err);
     }
     for (uint32_t i = 0; i < symbol->len; i++) {
-        const int32_t id = e->engine->byte_tokens[(uint8_t)symbol->text[i]];
+        const int32_t id = e->engine->bytes[(uint8_t)symbol->text[i]].spelled;
         if (id >= 0) {
             IMX_TRY(imx_tokens_push(e->tokens, id, err));
         }
@@ -238,28 +257,27 @@ static imx_status encode_word(void *context, const char *word, size_t len, imx_e
     encoding *e = context;
     const unsigned flags = e->engine->flags;
     if ((flags & IMX_PRE_WHOLE_WORDS) || ((flags & IMX_PRE_WHOLE_NEWLINES) && word[0] == '\n')) {
-        const int32_t id = find_word(e, word, len);
+        const int32_t id = find_whole_word(e, word, len);
         if (id >= 0) {
             return imx_tokens_push(e->tokens, id, err);
         }
     }
-    IMX_TRY(add_symbols(e, word, len, err));
-    IMX_TRY(imx_merger_run(&e->merger, find_merge, e->engine, err));
+    IMX_TRY(add_word_symbols(e, word, len, err));
+    IMX_TRY(imx_merger_run(&e->merger, find_ranked_pair, e->engine, err));
     for (uint32_t i = 0; i != IMX_NO_SYMBOL; i = e->merger.symbols[i].next) {
-        IMX_TRY(push_symbol(e, &e->merger.symbols[i], err));
+        IMX_TRY(push_symbol_tokens(e, &e->merger.symbols[i], err));
     }
     return IMX_OK;
 }
 
 imx_status imx_bpe_encode(const imx_tokenizer *tokenizer, const char *text, size_t len,
-                          bool at_start, imx_tokens *tokens, imx_error *err) {
-    (void)at_start;
+                          imx_tokens *tokens, imx_error *err) {
     const bpe *engine = tokenizer->engine;
     encoding e = {.tokenizer = tokenizer, .engine = engine, .tokens = tokens};
     imx_clean_text clean = {0};
     char *escaped = NULL;
     imx_status status;
-    IMX_TRY_GOTO(done, imx_alloc_zeroed(&e.letters, tokenizer->vocab.pieces.max_len, 2, err));
+    IMX_TRY_GOTO(done, imx_alloc_zeroed(&e.letters, tokenizer->vocab.pieces.max_len, 4, err));
     if (engine->flags & IMX_PRE_RAW) {
         IMX_TRY_GOTO(done, imx_escape_spaces(text, len, false, &escaped, &len, err));
         text = escaped;

@@ -180,10 +180,9 @@ typedef struct imx_tokenizer_model {
                        imx_error *err);
     void (*close)(void *engine); // NULL is fine as engine
 
-    // Appends the tokens of a text without special tokens, at least one byte long. `at_start`:
-    // nothing or a special token comes before it.
+    // Appends the tokens of a text without special tokens, at least one byte long.
     imx_status (*encode)(const imx_tokenizer *tokenizer, const char *text, size_t len,
-                         bool at_start, imx_tokens *tokens, imx_error *err);
+                         imx_tokens *tokens, imx_error *err);
 } imx_tokenizer_model;
 
 struct imx_tokenizer {
@@ -198,13 +197,13 @@ struct imx_tokenizer {
 imx_status imx_spm_open(imx_tokenizer *tokenizer, const imx_gguf *gguf, imx_bos_eos *defaults,
                         imx_error *err);
 imx_status imx_spm_encode(const imx_tokenizer *tokenizer, const char *text, size_t len,
-                          bool at_start, imx_tokens *tokens, imx_error *err);
+                          imx_tokens *tokens, imx_error *err);
 void imx_spm_close(void *engine);
 
 imx_status imx_bpe_open(imx_tokenizer *tokenizer, const imx_gguf *gguf, imx_bos_eos *defaults,
                         imx_error *err);
 imx_status imx_bpe_encode(const imx_tokenizer *tokenizer, const char *text, size_t len,
-                          bool at_start, imx_tokens *tokens, imx_error *err);
+                          imx_tokens *tokens, imx_error *err);
 void imx_bpe_close(void *engine);
 
 imx_status imx_tokens_push(imx_tokens *tokens, int32_t id, imx_error *err);

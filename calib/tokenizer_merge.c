@@ -96,7 +96,8 @@ static imx_status push_pair(imx_merger *merger, uint32_t left, imx_find_merge fi
 }
 
 // Merges the right neighbour into `left`, unless the candidate is out of date.
-static bool apply(imx_merger *merger, const imx_merge_candidate *candidate, uint32_t left) {
+static bool apply_candidate(imx_merger *merger, const imx_merge_candidate *candidate,
+                            uint32_t left) {
     imx_symbol *l = &merger->symbols[left];
     if (l->len == 0 || l->next == IMX_NO_SYMBOL) {
         return false;
@@ -124,7 +125,7 @@ imx_status imx_merger_run(imx_merger *merger, imx_find_merge find, const void *c
     while (merger->n_heap > 0) {
         const imx_merge_candidate candidate = heap_pop(merger);
         const uint32_t left = (uint32_t)candidate.order;
-        if (apply(merger, &candidate, left)) {
+        if (apply_candidate(merger, &candidate, left)) {
             IMX_TRY(push_pair(merger, merger->symbols[left].prev, find, context, err));
             IMX_TRY(push_pair(merger, left, find, context, err));
         }

@@ -18,7 +18,8 @@ enum { MIN_SLOTS = 64 };
 static const uint64_t HASH_HALF = UINT64_C(0xffffffff) << 32;
 
 // The slot where the string is, or the free one where it would go.
-static size_t find_slot(const imx_pieces *pieces, const char *text, size_t len, uint64_t hash) {
+static size_t find_piece_slot(const imx_pieces *pieces, const char *text, size_t len,
+                              uint64_t hash) {
     const size_t mask = pieces->n_slots - 1;
     size_t i = (size_t)hash & mask;
     while (pieces->slots[i] != 0) {
@@ -33,12 +34,12 @@ static size_t find_slot(const imx_pieces *pieces, const char *text, size_t len, 
     return i;
 }
 
-static uint64_t hash_of(const char *text, size_t len) {
+static uint64_t hash_piece(const char *text, size_t len) {
     return XXH3_64bits(text, len);
 }
 
 // Doubles the table when it is half full.
-static imx_status make_room(imx_pieces *pieces, imx_error *err) {
+static imx_status grow_slots(imx_pieces *pieces, imx_error *err) {
     if (pieces->n < pieces->n_slots / 2) {
         return IMX_OK;
     }
@@ -51,22 +52,24 @@ static imx_status make_room(imx_pieces *pieces, imx_error *err) {
     for (uint32_t id = 0; id < pieces->n; id++) {
         const imx_str piece = imx_pieces_get(pieces, id);
         if (piece.len > 0) {
-            const uint64_t hash = hash_of(piece.data, piece.len);
-            slots[find_slot(pieces, piece.data, piece.len, hash)] = (hash & HASH_HALF) | (id + 1);
+            const uint64_t hash = hash_piece(piece.data, piece.len);
+            slots[find_piece_slot(pieces, piece.data, piece.len, hash)] =
+                (hash & HASH_HALF) | (id + 1);
         }
     }
     return IMX_OK;
 }
 
-static imx_status append(imx_pieces *pieces, imx_str piece, imx_error *err) {
+static imx_status append_piece(imx_pieces *pieces, imx_str piece, imx_error *err) {
     IMX_TRY(imx_grow(&pieces->spans, &pieces->spans_capacity, pieces->n + 1, sizeof *pieces->spans,
                      err));
-    IMX_TRY(imx_grow(&pieces->bytes, &pieces->bytes_capacity, pieces->n_bytes + piece.len, 1, err));
+    const size_t n_bytes = pieces->n_bytes + piece.len;
+    IMX_TRY(imx_grow(&pieces->bytes, &pieces->bytes_capacity, n_bytes + 1, 1, err)); // never NULL
     if (piece.len > 0) {
         memcpy(pieces->bytes + pieces->n_bytes, piece.data, piece.len);
     }
     pieces->spans[pieces->n++] = (imx_piece_span){.offset = pieces->n_bytes, .len = piece.len};
-    pieces->n_bytes += piece.len;
+    pieces->n_bytes = n_bytes;
     if (piece.len > pieces->max_len) {
         pieces->max_len = piece.len;
     }
@@ -77,18 +80,18 @@ imx_status imx_pieces_add(imx_pieces *pieces, imx_str piece, uint32_t *id, imx_e
     if (pieces->n >= INT32_MAX) {
         return imx_fail(err, IMX_ERR_UNSUPPORTED, "a vocabulary of more than 2^31 strings");
     }
-    IMX_TRY(make_room(pieces, err));
+    IMX_TRY(grow_slots(pieces, err));
     *id = (uint32_t)pieces->n;
     if (piece.len == 0) {
-        return append(pieces, piece, err);
+        return append_piece(pieces, piece, err);
     }
-    const uint64_t hash = hash_of(piece.data, piece.len);
-    uint64_t *slot = &pieces->slots[find_slot(pieces, piece.data, piece.len, hash)];
+    const uint64_t hash = hash_piece(piece.data, piece.len);
+    uint64_t *slot = &pieces->slots[find_piece_slot(pieces, piece.data, piece.len, hash)];
     if (*slot != 0) {
         *id = (uint32_t)*slot - 1;
         return IMX_OK;
     }
-    IMX_TRY(append(pieces, piece, err));
+    IMX_TRY(append_piece(pieces, piece, err));
     *slot = (hash & HASH_HALF) | (*id + 1);
     return IMX_OK;
 }
@@ -97,7 +100,7 @@ uint32_t imx_pieces_find(const imx_pieces *pieces, const char *text, size_t len)
     if (len == 0 || len > pieces->max_len) {
         return IMX_NO_PIECE;
     }
-    const uint64_t slot = pieces->slots[find_slot(pieces, text, len, hash_of(text, len))];
+    const uint64_t slot = pieces->slots[find_piece_slot(pieces, text, len, hash_piece(text, len))];
     return (uint32_t)slot - 1; // a free slot, 0, wraps to IMX_NO_PIECE
 }
 

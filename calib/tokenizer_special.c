@@ -61,8 +61,8 @@ void imx_specials_free(imx_specials *specials) {
     *specials = (imx_specials){0};
 }
 
-static imx_status push(imx_fragments *fragments, const char *text, size_t len, int32_t id,
-                       imx_error *err) {
+static imx_status push_fragment(imx_fragments *fragments, const char *text, size_t len, int32_t id,
+                                imx_error *err) {
     if (len == 0) {
         return IMX_OK;
     }
@@ -96,15 +96,15 @@ static imx_status cut_text(const imx_specials *specials, const imx_special_group
             text++;
             continue;
         }
-        IMX_TRY(push(out, start, (size_t)(text - start), -1, err));
-        IMX_TRY(push(out, text, group->len, id, err));
+        IMX_TRY(push_fragment(out, start, (size_t)(text - start), -1, err));
+        IMX_TRY(push_fragment(out, text, group->len, id, err));
         text += group->len;
         if (vocab->attributes[id] & IMX_TOKEN_RSTRIP) {
             text += count_space(text, (size_t)(end - text));
         }
         start = text;
     }
-    return push(out, start, (size_t)(end - start), -1, err);
+    return push_fragment(out, start, (size_t)(end - start), -1, err);
 }
 
 static imx_status cut_fragments(const imx_specials *specials, const imx_special_group *group,
@@ -114,7 +114,7 @@ static imx_status cut_fragments(const imx_specials *specials, const imx_special_
     for (size_t i = 0; i < in->n; i++) {
         const imx_fragment *fragment = &in->items[i];
         if (fragment->id >= 0) {
-            IMX_TRY(push(out, fragment->text, fragment->len, fragment->id, err));
+            IMX_TRY(push_fragment(out, fragment->text, fragment->len, fragment->id, err));
         } else {
             IMX_TRY(cut_text(specials, group, vocab, fragment, out, err));
         }
@@ -125,7 +125,7 @@ static imx_status cut_fragments(const imx_specials *specials, const imx_special_
 imx_status imx_specials_cut(const imx_specials *specials, const imx_vocab *vocab, const char *text,
                             size_t len, imx_fragments *fragments, imx_error *err) {
     imx_fragments next = {0};
-    imx_status status = push(fragments, text, len, -1, err);
+    imx_status status = push_fragment(fragments, text, len, -1, err);
     for (size_t i = 0; i < specials->n_groups && status == IMX_OK; i++) {
         status = cut_fragments(specials, &specials->groups[i], vocab, fragments, &next, err);
         const imx_fragments swapped = *fragments;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// SentencePiece ("llama"). The text is one string: a space in front where the model wants it, every
-// space written as U+2581. Its symbols are characters; two neighbours may merge when their text is
-// a token, and the token with the highest score goes first. What remains and is no token is spelled
-// out in bytes (<0xE2>), or is the unknown token where the vocabulary has no bytes.
+// SentencePiece ("llama"). The text is one string: a space in front where the model wants it (also
+// behind a special token), every space written as U+2581. Its symbols are characters; two
+// neighbours may merge when their text is a token, and the token with the highest score goes first.
+// What remains and is no token is spelled out in bytes (<0xE2>), or is the unknown token where the
+// vocabulary has no bytes.
 //
 // Scores become ranks once, when the vocabulary is read: tokens sorted by falling score, equal
 // scores sharing a rank.
@@ -12,7 +13,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "calib/unicode_bytes.h"
 #include "formats/memory.h"
@@ -74,7 +74,7 @@ static imx_status rank_tokens(uint32_t *ranks, uint32_t n_tokens, const imx_gguf
 }
 
 // A byte without a <0xE2> of its own may be a token by itself.
-static void find_bytes(spm *engine, const imx_vocab *vocab) {
+static void find_byte_tokens(spm *engine, const imx_vocab *vocab) {
     imx_vocab_hex_bytes(vocab, engine->bytes);
     for (unsigned byte = 0; byte < 256; byte++) {
         if (engine->bytes[byte] < 0) {
@@ -93,7 +93,7 @@ imx_status imx_spm_open(imx_tokenizer *tokenizer, const imx_gguf *gguf, imx_bos_
     tokenizer->engine = engine;
     IMX_TRY(imx_alloc_zeroed(&engine->ranks, vocab->n_tokens, sizeof *engine->ranks, err));
     IMX_TRY(rank_tokens(engine->ranks, vocab->n_tokens, gguf, err));
-    find_bytes(engine, vocab);
+    find_byte_tokens(engine, vocab);
     engine->unknown = 0;
     IMX_TRY(
         imx_vocab_get_id(vocab, gguf, "tokenizer.ggml.unknown_token_id", &engine->unknown, err));
@@ -109,8 +109,8 @@ void imx_spm_close(void *engine) {
     }
 }
 
-static bool find_merge(const void *context, const imx_symbol *left, const imx_symbol *right,
-                       imx_merge *merge) {
+static bool find_joined_token(const void *context, const imx_symbol *left, const imx_symbol *right,
+                              imx_merge *merge) {
     const imx_tokenizer *tokenizer = context;
     const size_t len = (size_t)left->len + right->len;
     const int32_t id = imx_vocab_find(&tokenizer->vocab, left->text, len);
@@ -122,8 +122,8 @@ static bool find_merge(const void *context, const imx_symbol *left, const imx_sy
     return true;
 }
 
-static imx_status push_bytes(const spm *engine, const imx_symbol *symbol, imx_tokens *tokens,
-                             imx_error *err) {
+static imx_status push_byte_tokens(const spm *engine, const imx_symbol *symbol, imx_tokens *tokens,
+                                   imx_error *err) {
     for (uint32_t i = 0; i < symbol->len; i++) {
         if (engine->bytes[(uint8_t)symbol->text[i]] < 0) {
             return engine->unknown >= 0 ? imx_tokens_push(tokens, engine->unknown, err) : IMX_OK;
@@ -144,27 +144,27 @@ static imx_status encode_escaped(const imx_tokenizer *tokenizer, imx_merger *mer
         IMX_TRY(imx_merger_add(merger, text + i, size < left ? size : left, IMX_NO_PIECE, err));
         i += size;
     }
-    IMX_TRY(imx_merger_run(merger, find_merge, tokenizer, err));
+    IMX_TRY(imx_merger_run(merger, find_joined_token, tokenizer, err));
     for (uint32_t i = 0; i != IMX_NO_SYMBOL; i = merger->symbols[i].next) {
         const imx_symbol *symbol = &merger->symbols[i];
         const int32_t id = imx_vocab_find(&tokenizer->vocab, symbol->text, symbol->len);
         if (id >= 0) {
             IMX_TRY(imx_tokens_push(tokens, id, err));
         } else {
-            IMX_TRY(push_bytes(tokenizer->engine, symbol, tokens, err));
+            IMX_TRY(push_byte_tokens(tokenizer->engine, symbol, tokens, err));
         }
     }
     return IMX_OK;
 }
 
 imx_status imx_spm_encode(const imx_tokenizer *tokenizer, const char *text, size_t len,
-                          bool at_start, imx_tokens *tokens, imx_error *err) {
+                          imx_tokens *tokens, imx_error *err) {
     const spm *engine = tokenizer->engine;
     imx_merger merger = {0};
     char *escaped = NULL;
     size_t escaped_len;
-    imx_status status = imx_escape_spaces(text, len, at_start && engine->add_space_prefix, &escaped,
-                                          &escaped_len, err);
+    imx_status status =
+        imx_escape_spaces(text, len, engine->add_space_prefix, &escaped, &escaped_len, err);
     if (status == IMX_OK) {
         status = encode_escaped(tokenizer, &merger, escaped, escaped_len, tokens, err);
     }

@@ -145,7 +145,7 @@ static uint8_t *attributes_of(const imx_vocab *vocab, const char *text) {
     return id >= 0 ? &vocab->attributes[id] : NULL;
 }
 
-static bool mark(const imx_vocab *vocab, const char *text, uint8_t attribute) {
+static bool mark_token(const imx_vocab *vocab, const char *text, uint8_t attribute) {
     uint8_t *attributes = attributes_of(vocab, text);
     if (attributes != NULL) {
         *attributes |= attribute;
@@ -160,7 +160,7 @@ static void mark_fill_in(const imx_vocab *vocab, const imx_gguf *gguf, const fil
         }
     }
     for (size_t i = 0; i < LEN(role->texts) && role->texts[i] != NULL; i++) {
-        if (mark(vocab, role->texts[i], IMX_TOKEN_CONTROL)) {
+        if (mark_token(vocab, role->texts[i], IMX_TOKEN_CONTROL)) {
             return;
         }
     }
@@ -208,7 +208,7 @@ static bool contains_ignoring_case(imx_str text, const char *needle) {
 
 static imx_status correct_attributes(imx_vocab *vocab, const imx_gguf *gguf, imx_error *err) {
     for (size_t i = 0; i < LEN(end_tokens); i++) {
-        mark(vocab, end_tokens[i], IMX_TOKEN_CONTROL);
+        mark_token(vocab, end_tokens[i], IMX_TOKEN_CONTROL);
     }
     for (size_t i = 0; i < LEN(fill_in_roles); i++) {
         mark_fill_in(vocab, gguf, &fill_in_roles[i]);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
+//
+// Nearly every text is valid UTF-8 and is used as it is; only from the first fault on is it copied.
+// The reading of faults is llama.cpp's, so that a damaged corpus gives the same tokens, save that
+// code points above U+10FFFF, on which it gives up, are faults like any other. PCRE2 must not be
+// shown surrogates: U+FFFF stands in for them, as long and as much a letter as they are.
 
 #include "calib/unicode_bytes.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "formats/memory.h"
@@ -35,7 +39,7 @@ static bool is_surrogate(uint32_t c) {
 }
 
 // Decodes the character at text[0]; overlong forms and surrogates count. 0 when there is none.
-static size_t decode(const char *text, size_t len, uint32_t *c) {
+static size_t decode_char(const char *text, size_t len, uint32_t *c) {
     const uint8_t lead = (uint8_t)text[0];
     const size_t size = imx_utf8_len(lead);
     if (size == 1) {
@@ -62,7 +66,7 @@ static size_t count_valid(const char *text, size_t len) {
     while (i < len) {
         uint32_t c;
         char shortest[4];
-        const size_t size = decode(text + i, len - i, &c);
+        const size_t size = decode_char(text + i, len - i, &c);
         if (size == 0 || is_surrogate(c) || imx_utf8_put(shortest, c) != size) {
             break;
         }
@@ -86,7 +90,7 @@ imx_status imx_clean_utf8(imx_clean_text *clean, const char *text, size_t len, i
     size_t n = n_valid;
     for (size_t i = n_valid; i < len;) {
         uint32_t c;
-        const size_t size = decode(text + i, len - i, &c);
+        const size_t size = decode_char(text + i, len - i, &c);
         if (size == 0) {
             c = REPLACEMENT;
         }
@@ -100,7 +104,7 @@ imx_status imx_clean_utf8(imx_clean_text *clean, const char *text, size_t len, i
     return IMX_OK;
 }
 
-imx_status imx_escape_spaces(const char *text, size_t len, int prefix, char **out, size_t *out_len,
+imx_status imx_escape_spaces(const char *text, size_t len, bool prefix, char **out, size_t *out_len,
                              imx_error *err) {
     static const char escape[3] = "\u2581";
     size_t n_spaces = prefix ? 1 : 0;

@@ -5,6 +5,7 @@
 #ifndef IMX_CALIB_UNICODE_BYTES_H
 #define IMX_CALIB_UNICODE_BYTES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,7 +33,7 @@ imx_status imx_clean_utf8(imx_clean_text *clean, const char *text, size_t len, i
 
 // *out = `text` with every space as U+2581 and one in front when `prefix` is set; the caller's to
 // free().
-imx_status imx_escape_spaces(const char *text, size_t len, int prefix, char **out, size_t *out_len,
+imx_status imx_escape_spaces(const char *text, size_t len, bool prefix, char **out, size_t *out_len,
                              imx_error *err);
 
 // The letter that stands for a byte in byte-level vocabularies (GPT-2): the byte's own code point

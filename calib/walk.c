@@ -11,7 +11,7 @@
 
 #include "calib/layer.h"
 #include "calib/model_internal.h"
-#include "calib/threads.h"
+#include "calib/split.h"
 #include "formats/memory.h"
 
 enum { BLOCK_TOKENS = 2048 };
@@ -26,12 +26,8 @@ typedef struct walk {
     float *x; // (n_tokens, n_embd) the residual stream
 } walk;
 
-static size_t at_most(size_t n, size_t limit) {
-    return n < limit ? n : limit;
-}
-
 static size_t block_len(const walk *w, size_t first_token) {
-    return at_most(w->corpus->n_tokens - first_token, w->block_rows);
+    return imx_piece_len(w->corpus->n_tokens, first_token, w->block_rows);
 }
 
 static imx_status check_tokens(const walk *w, imx_error *err) {
@@ -89,13 +85,13 @@ static imx_status run_layer(walk *w, uint32_t index, bool stop_at_last_input, im
 }
 
 // The final norm, and the hook on what it yields.
-static imx_status finish(walk *w, imx_error *err) {
+static imx_status finish_walk(walk *w, imx_error *err) {
     const imx_role head = imx_model_head_role(w->model);
     const size_t n_embd = w->model->hparams.n_embd;
     imx_layer *layer = &w->layer;
     IMX_TRY(imx_param_unpack(&layer->params[IMX_ROLE_OUTPUT_NORM], w->model, IMX_ROLE_OUTPUT_NORM,
                              0, layer->n_threads, err));
-    imx_norm_rows(layer, IMX_ROLE_OUTPUT_NORM, w->x, w->corpus->n_tokens, w->x);
+    imx_layer_norm_rows(layer, IMX_ROLE_OUTPUT_NORM, w->x, w->corpus->n_tokens, w->x);
     if (!w->options->head_input_to_hook) {
         return IMX_OK;
     }
@@ -108,7 +104,7 @@ static imx_status finish(walk *w, imx_error *err) {
     return IMX_OK;
 }
 
-static imx_status run(walk *w, imx_error *err) {
+static imx_status run_walk(walk *w, imx_error *err) {
     const uint32_t n_layers = w->model->hparams.n_layers;
     const bool need_output = w->options->need_hidden || w->options->head_input_to_hook;
     IMX_TRY(check_tokens(w, err));
@@ -118,26 +114,26 @@ static imx_status run(walk *w, imx_error *err) {
     for (uint32_t index = 0; index < n_layers; ++index) {
         IMX_TRY(run_layer(w, index, !need_output && index == n_layers - 1, err));
     }
-    return need_output ? finish(w, err) : IMX_OK;
+    return need_output ? finish_walk(w, err) : IMX_OK;
 }
 
 imx_status imx_walk_run(const imx_model *model, const imx_corpus *corpus,
                         const imx_walk_options *options, float *hidden, imx_error *err) {
-    const size_t n_ctx = at_most(corpus->n_ctx, corpus->n_tokens);
+    const size_t n_ctx = imx_piece_len(corpus->n_tokens, 0, corpus->n_ctx);
     const size_t chunks_in_block = BLOCK_TOKENS > n_ctx ? BLOCK_TOKENS / n_ctx : 1;
     walk w = {
         .model = model,
         .corpus = corpus,
         .options = options,
         .n_ctx = n_ctx,
-        .block_rows = at_most(chunks_in_block * n_ctx, corpus->n_tokens),
+        .block_rows = imx_piece_len(corpus->n_tokens, 0, chunks_in_block * n_ctx),
         .x = hidden,
     };
     if (!options->need_hidden) {
         IMX_TRY(
             imx_alloc_aligned(&w.x, corpus->n_tokens, model->hparams.n_embd * sizeof *w.x, err));
     }
-    const imx_status status = run(&w, err);
+    const imx_status status = run_walk(&w, err);
     imx_layer_close(&w.layer);
     if (!options->need_hidden) {
         free(w.x);

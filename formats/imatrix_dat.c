@@ -36,15 +36,15 @@ enum {
 // ---------------------------------------------------------------------------------------------
 // Reading
 
-typedef struct cursor {
+typedef struct dat_cursor {
     const uint8_t *data;
     size_t size_bytes;
     size_t pos;
     const char *path;
     imx_error *err;
-} cursor;
+} dat_cursor;
 
-static imx_status take(cursor *c, size_t n_bytes, const uint8_t **bytes) {
+static imx_status take_bytes(dat_cursor *c, size_t n_bytes, const uint8_t **bytes) {
     if (n_bytes > c->size_bytes - c->pos) {
         return imx_fail(c->err, IMX_ERR_FORMAT,
                         "%s: byte %zu: %zu more bytes are announced but the file ends after %zu; "
@@ -57,9 +57,10 @@ static imx_status take(cursor *c, size_t n_bytes, const uint8_t **bytes) {
 }
 
 // Takes an i32 that must lie in low..high.
-static imx_status take_i32(cursor *c, const char *what, int32_t low, int32_t high, int32_t *value) {
+static imx_status take_i32(dat_cursor *c, const char *what, int32_t low, int32_t high,
+                           int32_t *value) {
     const uint8_t *bytes;
-    IMX_TRY(take(c, sizeof *value, &bytes));
+    IMX_TRY(take_bytes(c, sizeof *value, &bytes));
     memcpy(value, bytes, sizeof *value);
     if (*value < low || *value > high) {
         return imx_fail(c->err, IMX_ERR_FORMAT,
@@ -69,12 +70,12 @@ static imx_status take_i32(cursor *c, const char *what, int32_t low, int32_t hig
     return IMX_OK;
 }
 
-static imx_status take_name(cursor *c, const char *what, int32_t min_len, int32_t max_len,
-                            const char **name, size_t *len) {
+static imx_status take_dat_name(dat_cursor *c, const char *what, int32_t min_len, int32_t max_len,
+                                const char **name, size_t *len) {
     int32_t n;
     const uint8_t *bytes;
     IMX_TRY(take_i32(c, what, min_len, max_len, &n));
-    IMX_TRY(take(c, (size_t)n, &bytes));
+    IMX_TRY(take_bytes(c, (size_t)n, &bytes));
     if (memchr(bytes, 0, (size_t)n) != NULL) {
         return imx_fail(c->err, IMX_ERR_FORMAT,
                         "%s: byte %zu: a name holds a NUL; the file is damaged", c->path,
@@ -85,17 +86,17 @@ static imx_status take_name(cursor *c, const char *what, int32_t min_len, int32_
     return IMX_OK;
 }
 
-static imx_status read_entry(cursor *c, imx_imatrix *imatrix) {
+static imx_status read_dat_entry(dat_cursor *c, imx_imatrix *imatrix) {
     const char *name;
     size_t name_len;
     int32_t n_calls;
     int32_t n_values;
     const uint8_t *values;
     imx_imatrix_entry *entry;
-    IMX_TRY(take_name(c, "the length of a name", 1, MAX_NAME, &name, &name_len));
+    IMX_TRY(take_dat_name(c, "the length of a name", 1, MAX_NAME, &name, &name_len));
     IMX_TRY(take_i32(c, "the number of calls", 0, INT32_MAX, &n_calls));
     IMX_TRY(take_i32(c, "the number of values", 1, INT32_MAX, &n_values));
-    IMX_TRY(take(c, (size_t)n_values * sizeof(float), &values));
+    IMX_TRY(take_bytes(c, (size_t)n_values * sizeof(float), &values));
     IMX_TRY(
         imx_imatrix_append(imatrix, name, name_len, (uint64_t)n_values, 1, false, &entry, c->err));
     entry->counts[0] = n_calls > 0 ? n_calls : 1;
@@ -107,7 +108,7 @@ static imx_status read_entry(cursor *c, imx_imatrix *imatrix) {
     return IMX_OK;
 }
 
-static imx_status read_trailer(cursor *c, imx_imatrix *imatrix) {
+static imx_status read_trailer(dat_cursor *c, imx_imatrix *imatrix) {
     const char *dataset;
     size_t len;
     int32_t last_chunk;
@@ -115,7 +116,7 @@ static imx_status read_trailer(cursor *c, imx_imatrix *imatrix) {
         return IMX_OK;
     }
     IMX_TRY(take_i32(c, "the last chunk", 0, INT32_MAX, &last_chunk));
-    IMX_TRY(take_name(c, "the length of the dataset name", 0, INT32_MAX, &dataset, &len));
+    IMX_TRY(take_dat_name(c, "the length of the dataset name", 0, INT32_MAX, &dataset, &len));
     if (c->pos != c->size_bytes) {
         return imx_fail(
             c->err, IMX_ERR_FORMAT,
@@ -126,7 +127,7 @@ static imx_status read_trailer(cursor *c, imx_imatrix *imatrix) {
     return len > 0 ? imx_imatrix_append_dataset(imatrix, dataset, len, c->err) : IMX_OK;
 }
 
-static bool recognize(const uint8_t *data, size_t size_bytes) {
+static bool recognize_dat(const uint8_t *data, size_t size_bytes) {
     int32_t first[2]; // n_entries, length of the first name
     if (size_bytes < sizeof first) {
         return false;
@@ -135,13 +136,13 @@ static bool recognize(const uint8_t *data, size_t size_bytes) {
     return first[0] >= 1 && first[0] <= MAX_ENTRIES && first[1] >= 1 && first[1] <= MAX_NAME;
 }
 
-static imx_status parse(imx_imatrix *imatrix, const uint8_t *data, size_t size_bytes,
-                        const char *path, imx_error *err) {
-    cursor c = {data, size_bytes, 0, path, err};
+static imx_status parse_dat(imx_imatrix *imatrix, const uint8_t *data, size_t size_bytes,
+                            const char *path, imx_error *err) {
+    dat_cursor c = {data, size_bytes, 0, path, err};
     int32_t n_entries;
     IMX_TRY(take_i32(&c, "the number of entries", 1, MAX_ENTRIES, &n_entries));
     for (int32_t i = 0; i < n_entries; ++i) {
-        IMX_TRY(read_entry(&c, imatrix));
+        IMX_TRY(read_dat_entry(&c, imatrix));
     }
     return read_trailer(&c, imatrix);
 }
@@ -149,19 +150,19 @@ static imx_status parse(imx_imatrix *imatrix, const uint8_t *data, size_t size_b
 // ---------------------------------------------------------------------------------------------
 // Writing
 
-static uint8_t *put(uint8_t *at, const void *bytes, size_t n_bytes) {
+static uint8_t *put_bytes(uint8_t *at, const void *bytes, size_t n_bytes) {
     memcpy(at, bytes, n_bytes);
     return at + n_bytes;
 }
 
 static uint8_t *put_i32(uint8_t *at, uint64_t value) {
     const int32_t narrow = (int32_t)value;
-    return put(at, &narrow, sizeof narrow);
+    return put_bytes(at, &narrow, sizeof narrow);
 }
 
-static uint8_t *put_name(uint8_t *at, const char *name) {
+static uint8_t *put_dat_name(uint8_t *at, const char *name) {
     at = put_i32(at, strlen(name));
-    return put(at, name, strlen(name));
+    return put_bytes(at, name, strlen(name));
 }
 
 // ceil(max count / chunk_size); 0 when the entry has no data.
@@ -173,15 +174,15 @@ static double n_calls_of(const imx_imatrix_entry *entry, uint32_t chunk_size) {
     return ceil(max / chunk_size);
 }
 
-static uint8_t *put_entry(uint8_t *at, const imx_imatrix_entry *entry, double n_calls) {
-    at = put_name(at, entry->name);
+static uint8_t *put_dat_entry(uint8_t *at, const imx_imatrix_entry *entry, double n_calls) {
+    at = put_dat_name(at, entry->name);
     at = put_i32(at, (uint64_t)n_calls);
     at = put_i32(at, entry->n_cols * entry->n_mats);
     for (uint64_t i = 0; i < entry->n_cols * entry->n_mats; ++i) {
         const double count = entry->counts[i / entry->n_cols];
         const double mean = count > 0 ? entry->in_sum2[i] / count : 1;
         const float value = (float)fmin(mean * n_calls, FLT_MAX);
-        at = put(at, &value, sizeof value);
+        at = put_bytes(at, &value, sizeof value);
     }
     return at;
 }
@@ -191,8 +192,8 @@ static const char *last_dataset(const imx_imatrix *imatrix) {
 }
 
 // Counts the entries that have data and the bytes of the file, and checks what its i32 can hold.
-static imx_status measure(const imx_imatrix *imatrix, uint64_t *n_entries, size_t *size_bytes,
-                          imx_error *err) {
+static imx_status measure_dat(const imx_imatrix *imatrix, uint64_t *n_entries, size_t *size_bytes,
+                              imx_error *err) {
     *n_entries = 0;
     *size_bytes = 3 * sizeof(int32_t) + strlen(last_dataset(imatrix));
     for (size_t i = 0; i < imatrix->n_entries; ++i) {
@@ -213,10 +214,10 @@ static imx_status measure(const imx_imatrix *imatrix, uint64_t *n_entries, size_
     return IMX_OK;
 }
 
-static imx_status serialize(const imx_imatrix *imatrix, uint8_t **bytes, size_t *size_bytes,
-                            imx_error *err) {
+static imx_status serialize_dat(const imx_imatrix *imatrix, uint8_t **bytes, size_t *size_bytes,
+                                imx_error *err) {
     uint64_t n_entries;
-    IMX_TRY(measure(imatrix, &n_entries, size_bytes, err));
+    IMX_TRY(measure_dat(imatrix, &n_entries, size_bytes, err));
     if (n_entries == 0 || n_entries > MAX_ENTRIES) {
         return imx_fail(err, IMX_ERR_UNSUPPORTED,
                         "%" PRIu64 " weights have data; the dat format holds 1 to %d", n_entries,
@@ -228,12 +229,12 @@ static imx_status serialize(const imx_imatrix *imatrix, uint8_t **bytes, size_t 
         const imx_imatrix_entry *entry = &imatrix->entries[i];
         const double n_calls = n_calls_of(entry, imatrix->chunk_size);
         if (n_calls > 0) {
-            at = put_entry(at, entry, n_calls);
+            at = put_dat_entry(at, entry, n_calls);
         }
     }
     at = put_i32(at, imatrix->chunk_count);
-    put_name(at, last_dataset(imatrix));
+    put_dat_name(at, last_dataset(imatrix));
     return IMX_OK;
 }
 
-const imx_imatrix_codec imx_imatrix_codec_dat = {recognize, parse, serialize};
+const imx_imatrix_codec imx_imatrix_codec_dat = {recognize_dat, parse_dat, serialize_dat};

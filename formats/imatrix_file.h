@@ -8,7 +8,8 @@
 //         imatrix.chunk_size (u32). What we know beyond it goes into further tensors (NAME.in_sum)
 //         and keys under "imatrix.calibration.", which llama.cpp skips.
 //   dat   the legacy format of 2023: means only, one count per tensor; all matrices of a tensor are
-//         one row (n_mats = 1). Values are read back exactly; entries come out sorted by name.
+//         one row (n_mats = 1). Written, it loses weights that have seen nothing, in_sum, origin
+//         and all dataset names but the last; a matrix without data among others gets the mean 1.
 //
 // llama.cpp, too, stores some three-dimensional weights as one row with one count: who knows the
 // shape of the weight splits n_cols.
@@ -89,7 +90,9 @@ imx_status imx_imatrix_read(imx_imatrix **out, const char *path, imx_imatrix_for
 imx_status imx_imatrix_parse(imx_imatrix **out, const uint8_t *data, size_t size_bytes,
                              const char *path, imx_imatrix_format *format, imx_error *err);
 
-// Writes atomically. The bytes depend on the imatrix and the format only.
+// Writes atomically. The bytes depend on the imatrix and the format only. IMX_ERR_FORMAT names a
+// value that is negative, not finite or beyond F32; IMX_ERR_UNSUPPORTED a weight that the format
+// cannot hold (gguf and zst: names over 55 bytes, which llama.cpp could not read).
 imx_status imx_imatrix_write(const imx_imatrix *imatrix, const char *path,
                              imx_imatrix_format format, imx_error *err);
 

@@ -6,9 +6,9 @@
 //     NAME.counts   [1, n_mats]        rows summed
 //     NAME.in_sum   [n_cols, n_mats]   sums of inputs, when known
 //
-// llama.cpp reads the first two by their suffix and skips the rest, the shapes do not matter to it,
-// only n_cols · n_mats and n_mats do. A matrix count of 1 leaves the second dimension out, as ggml
-// does, so that an imatrix of llama-imatrix is written back byte for byte.
+// llama.cpp finds the first two by their suffix and skips the rest; of the shapes only the products
+// n_cols · n_mats and n_mats matter to it. One matrix leaves the second dimension out, as ggml
+// does, so that a file of llama-imatrix is written back byte for byte.
 //
 // The sums are f64 in memory and F32 in the file: a value read is written back exactly.
 
@@ -50,8 +50,8 @@ static char **origin_string(const imx_imatrix_origin *origin, size_t i) {
     return (char **)((uintptr_t)origin + origin_strings[i].offset);
 }
 
-static imx_status set_origin(imx_gguf_builder *builder, const imx_imatrix_origin *origin,
-                             imx_error *err) {
+static imx_status store_origin(imx_gguf_builder *builder, const imx_imatrix_origin *origin,
+                               imx_error *err) {
     for (size_t i = 0; i < N_ORIGIN_STRINGS; ++i) {
         const char *value = *origin_string(origin, i);
         if (value != NULL) {
@@ -68,17 +68,18 @@ static imx_status set_origin(imx_gguf_builder *builder, const imx_imatrix_origin
     return IMX_OK;
 }
 
-static imx_status set_keys(imx_gguf_builder *builder, const imx_imatrix *imatrix, imx_error *err) {
+static imx_status store_keys(imx_gguf_builder *builder, const imx_imatrix *imatrix,
+                             imx_error *err) {
     IMX_TRY(imx_gguf_set_str(builder, "general.type", "imatrix", err));
     IMX_TRY(imx_gguf_set_str_array(builder, "imatrix.datasets",
                                    (const char *const *)imatrix->datasets, imatrix->n_datasets,
                                    err));
     IMX_TRY(imx_gguf_set_u32(builder, "imatrix.chunk_count", imatrix->chunk_count, err));
     IMX_TRY(imx_gguf_set_u32(builder, "imatrix.chunk_size", imatrix->chunk_size, err));
-    return set_origin(builder, &imatrix->origin, err);
+    return store_origin(builder, &imatrix->origin, err);
 }
 
-static imx_status get_origin(const imx_gguf *gguf, imx_imatrix_origin *origin, imx_error *err) {
+static imx_status load_origin(const imx_gguf *gguf, imx_imatrix_origin *origin, imx_error *err) {
     for (size_t i = 0; i < N_ORIGIN_STRINGS; ++i) {
         imx_str value = {0};
         IMX_TRY(imx_gguf_get_str(gguf, origin_strings[i].key, false, &value, err));
@@ -96,7 +97,7 @@ static imx_status get_origin(const imx_gguf *gguf, imx_imatrix_origin *origin, i
     return imx_gguf_get_bool(gguf, process_output_key, false, &origin->process_output, err);
 }
 
-static imx_status get_keys(const imx_gguf *gguf, imx_imatrix *imatrix, imx_error *err) {
+static imx_status load_keys(const imx_gguf *gguf, imx_imatrix *imatrix, imx_error *err) {
     const imx_gguf_kv *datasets;
     IMX_TRY(imx_gguf_get_array(gguf, "imatrix.datasets", false, IMX_GGUF_STRING, &datasets, err));
     if (datasets != NULL) {
@@ -111,13 +112,13 @@ static imx_status get_keys(const imx_gguf *gguf, imx_imatrix *imatrix, imx_error
     if (imatrix->chunk_size == 0) {
         imatrix->chunk_size = 1;
     }
-    return get_origin(gguf, &imatrix->origin, err);
+    return load_origin(gguf, &imatrix->origin, err);
 }
 
 // ---------------------------------------------------------------------------------------------
 // Reading
 
-static bool recognize(const uint8_t *data, size_t size_bytes) {
+static bool recognize_gguf(const uint8_t *data, size_t size_bytes) {
     return size_bytes >= 4 && memcmp(data, "GGUF", 4) == 0;
 }
 
@@ -154,8 +155,8 @@ static void load_values(double *values, const imx_gguf_tensor *tensor) {
 }
 
 // Reads the entry of the weight whose name is the first `len` bytes of `stem`.
-static imx_status read_entry(imx_imatrix *imatrix, const imx_gguf *gguf, const char *stem,
-                             size_t len, imx_error *err) {
+static imx_status read_gguf_entry(imx_imatrix *imatrix, const imx_gguf *gguf, const char *stem,
+                                  size_t len, imx_error *err) {
     const imx_gguf_tensor *in_sum2;
     const imx_gguf_tensor *counts;
     const imx_gguf_tensor *in_sum;
@@ -183,37 +184,35 @@ static imx_status read_entry(imx_imatrix *imatrix, const imx_gguf *gguf, const c
     return IMX_OK;
 }
 
-// Reads what begins at `tensor`: an entry at its sums of squares, nothing at their partners, which
-// must not be alone, nor at tensors of another kind.
-static imx_status read_tensor(imx_imatrix *imatrix, const imx_gguf *gguf,
-                              const imx_gguf_tensor *tensor, imx_error *err) {
-    static const char *const partners[] = {COUNTS, IN_SUM};
-    const size_t len = stem_len(tensor->name, IN_SUM2);
-    if (len > 0) {
-        return read_entry(imatrix, gguf, tensor->name, len, err);
+// Reads an entry at its sums of squares. Their partners are passed over, but may not be alone, and
+// so are tensors of other kinds.
+static imx_status visit_tensor(imx_imatrix *imatrix, const imx_gguf *gguf,
+                               const imx_gguf_tensor *tensor, imx_error *err) {
+    const size_t entry_len = stem_len(tensor->name, IN_SUM2);
+    const size_t counts_len = stem_len(tensor->name, COUNTS);
+    const size_t partner_len = counts_len > 0 ? counts_len : stem_len(tensor->name, IN_SUM);
+    const imx_gguf_tensor *in_sum2 = tensor;
+    if (entry_len > 0) {
+        return read_gguf_entry(imatrix, gguf, tensor->name, entry_len, err);
     }
-    for (size_t i = 0; i < sizeof partners / sizeof partners[0]; ++i) {
-        const size_t partner_len = stem_len(tensor->name, partners[i]);
-        const imx_gguf_tensor *in_sum2 = tensor;
-        if (partner_len > 0) {
-            IMX_TRY(find_part(gguf, tensor->name, partner_len, IN_SUM2, &in_sum2, err));
-        }
-        if (in_sum2 == NULL) {
-            return imx_fail(err, IMX_ERR_FORMAT, "%s: %s is there without its " IN_SUM2, gguf->path,
-                            tensor->name);
-        }
+    if (partner_len > 0) {
+        IMX_TRY(find_part(gguf, tensor->name, partner_len, IN_SUM2, &in_sum2, err));
+    }
+    if (in_sum2 == NULL) {
+        return imx_fail(err, IMX_ERR_FORMAT, "%s: %s is there without its " IN_SUM2, gguf->path,
+                        tensor->name);
     }
     return IMX_OK;
 }
 
-static imx_status parse(imx_imatrix *imatrix, const uint8_t *data, size_t size_bytes,
-                        const char *path, imx_error *err) {
+static imx_status parse_gguf(imx_imatrix *imatrix, const uint8_t *data, size_t size_bytes,
+                             const char *path, imx_error *err) {
     imx_gguf *gguf;
     IMX_TRY(imx_gguf_parse(&gguf, data, size_bytes, path, err));
     imx_status status;
-    IMX_TRY_GOTO(done, get_keys(gguf, imatrix, err));
+    IMX_TRY_GOTO(done, load_keys(gguf, imatrix, err));
     for (size_t i = 0; i < gguf->n_tensors; ++i) {
-        IMX_TRY_GOTO(done, read_tensor(imatrix, gguf, &gguf->tensors[i], err));
+        IMX_TRY_GOTO(done, visit_tensor(imatrix, gguf, &gguf->tensors[i], err));
     }
 done:
     imx_gguf_close(gguf);
@@ -292,14 +291,14 @@ static imx_status assemble(const imx_gguf_builder *builder, const part *parts, s
     return status;
 }
 
-static imx_status serialize(const imx_imatrix *imatrix, uint8_t **bytes, size_t *size_bytes,
-                            imx_error *err) {
+static imx_status serialize_gguf(const imx_imatrix *imatrix, uint8_t **bytes, size_t *size_bytes,
+                                 imx_error *err) {
     imx_gguf_builder *builder;
     part *parts = NULL;
     IMX_TRY(imx_gguf_builder_new(&builder, err));
     imx_status status;
     IMX_TRY_GOTO(done, imx_alloc_zeroed(&parts, 3 * imatrix->n_entries, sizeof *parts, err));
-    IMX_TRY_GOTO(done, set_keys(builder, imatrix, err));
+    IMX_TRY_GOTO(done, store_keys(builder, imatrix, err));
     const size_t n_parts = list_parts(imatrix, parts);
     for (size_t i = 0; i < n_parts; ++i) {
         IMX_TRY_GOTO(done, add_part(builder, &parts[i], err));
@@ -311,4 +310,4 @@ done:
     return status;
 }
 
-const imx_imatrix_codec imx_imatrix_codec_gguf = {recognize, parse, serialize};
+const imx_imatrix_codec imx_imatrix_codec_gguf = {recognize_gguf, parse_gguf, serialize_gguf};

@@ -33,14 +33,16 @@ bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t
 }
 
 imx_f16 imx_store_half(float value, int exponent, float *stored) {
-    float magnitude = fabsf(ldexpf(value, exponent));
-    if (magnitude > LARGEST_HALF) {
-        magnitude = LARGEST_HALF;
-    }
-    if (magnitude > 0.0f && magnitude < SMALLEST_HALF) {
-        magnitude = SMALLEST_HALF;
-    }
+    const float magnitude = fminf(fabsf(ldexpf(value, exponent)), LARGEST_HALF);
     const imx_f16 half = imx_f16_from_f32(copysignf(magnitude, value));
     *stored = ldexpf(imx_f16_to_f32(half), -exponent);
     return half;
+}
+
+imx_f16 imx_store_scale(float value, int exponent, float *stored) {
+    const float smallest = ldexpf(SMALLEST_HALF, -exponent);
+    if (value != 0.0f && fabsf(value) < smallest) {
+        value = copysignf(smallest, value);
+    }
+    return imx_store_half(value, exponent, stored);
 }

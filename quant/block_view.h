@@ -24,8 +24,12 @@ typedef struct imx_block_view {
 bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t n,
                     const imx_importance *importance);
 
-// The half that stores value · 2^exponent, a scale or min found on a view; what it stands for there
-// goes to *stored. Saturates at the largest finite half; what is not zero never becomes zero.
+// The half that stores value · 2^exponent, a number found on a view; what it stands for there goes
+// to *stored. Saturates at the largest finite half.
 imx_f16 imx_store_half(float value, int exponent, float *stored);
+
+// The same for a number that integers yet to be chosen multiply: what is not zero does not become
+// zero, so that the smallest weights are not lost to it.
+imx_f16 imx_store_scale(float value, int exponent, float *stored);
 
 #endif

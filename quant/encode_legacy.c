@@ -22,7 +22,7 @@ static imx_f16 choose_symmetric(const float *row, size_t first, const imx_import
     }
     const imx_group group = {view.x, view.w, IMX_BLOCK_LEN, codes};
     imx_grid grid = {0};
-    const imx_f16 d = imx_store_half(imx_fit_scale(&group), view.exponent, &grid.scale);
+    const imx_f16 d = imx_store_scale(imx_fit_scale(&group), view.exponent, &grid.scale);
     imx_group_codes(&group, grid, q);
     return d;
 }
@@ -38,7 +38,7 @@ static imx_f16 choose_affine(const float *row, size_t first, const imx_importanc
     }
     const imx_group group = {view.x, view.w, IMX_BLOCK_LEN, codes};
     imx_grid grid = imx_fit_affine(&group, HUGE_VALF);
-    const imx_f16 d = imx_store_half(grid.scale, view.exponent, &grid.scale);
+    const imx_f16 d = imx_store_scale(grid.scale, view.exponent, &grid.scale);
     imx_group_codes(&group, grid, q);
     const imx_moments sums = imx_group_moments(&group, q);
     *min = imx_store_half((sums.x - grid.scale * sums.q) / sums.w, view.exponent, &grid.offset);

@@ -20,8 +20,8 @@ typedef struct imx_encoder {
     uint32_t type; // an imx_type
 
     // Encodes one row of `n_cols` weights (a multiple of the type's block length, all finite) into
-    // `blocks` (imx_type_row_bytes bytes). No state, no threads: rows are independent, so the bytes
-    // of a tensor never depend on how its rows are spread.
+    // `blocks` (imx_type_row_bytes bytes, at an even address). No state, no threads: rows are
+    // independent, so the bytes of a tensor never depend on how its rows are spread.
     void (*encode_row)(const float *row, size_t n_cols, const imx_importance *importance,
                        void *blocks);
 } imx_encoder;

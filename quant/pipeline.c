@@ -247,16 +247,6 @@ static imx_status pad(pipeline *p) {
 
 // ---- the file ----------------------------------------------------------------------------------
 
-static imx_status check_data(const imx_plan *plan, const char *path, imx_error *err) {
-    for (size_t i = 0; i < plan->n_items; ++i) {
-        if (plan->items[i].source->data == NULL) {
-            return imx_fail(err, IMX_ERR_ARGUMENT, "%s was opened without its data: open all of it",
-                            path);
-        }
-    }
-    return IMX_OK;
-}
-
 static imx_status write_header(pipeline *p, imx_gguf_builder *builder) {
     uint8_t *header = NULL;
     size_t header_bytes = 0;
@@ -312,7 +302,6 @@ imx_status imx_pipeline_run(const imx_plan *plan, const imx_gguf *source, imx_gg
                         "the alignment of %s is %" PRIu64 " and cannot be changed to %" PRIu64,
                         source->path, source->alignment, p.alignment);
     }
-    IMX_TRY(check_data(plan, source->path, err));
     IMX_TRY(imx_atomic_file_open(&p.file, path, err));
     imx_status status;
     IMX_TRY_GOTO(fail, write_header(&p, builder));

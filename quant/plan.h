@@ -36,9 +36,9 @@ typedef struct imx_plan {
 } imx_plan;
 
 // `imatrix` may be NULL. An imatrix entry whose shape disagrees with the tensor is
-// IMX_ERR_MISMATCH; a row length no type fits is IMX_ERR_UNSUPPORTED. A source tensor that is
-// already quantized is IMX_ERR_ARGUMENT unless its type stays. `source` and `imatrix` must outlive
-// the plan. *out is the caller's to imx_plan_free.
+// IMX_ERR_MISMATCH. A source tensor that is already quantized is IMX_ERR_ARGUMENT unless its type
+// stays, one that cannot be decoded is IMX_ERR_UNSUPPORTED. `source` and `imatrix` must outlive the
+// plan. *out is the caller's to imx_plan_free.
 imx_status imx_plan_new(imx_plan **out, const imx_gguf *source, const imx_recipe *recipe,
                         const imx_imatrix *imatrix, imx_error *err);
 void imx_plan_free(imx_plan *plan);

@@ -16,8 +16,9 @@
 //   1. Each group's scale s_g and min m_g = -o_g are fitted as if they were free.
 //   2. As long as its codes stay, the error grows by  Σw (var(q) Δs² + (mean(q) Δs - Δm)²)  when
 //      they move. With the best Δm for each Δs only the first term is left, so that d is found by a
-//      fit of one scale to the s_g with weights Σw var(q). The mins that then suit the rounded
-//      scales, m_g + mean(q) Δs, give dmin in the same way with weights Σw.
+//      fit of one scale to the s_g with weights Σw var(q), or Σ w q² where the min is held at 0.
+//      The mins that then suit the rounded scales, m_g + mean(q) Δs, give dmin in the same way with
+//      weights Σw.
 //   3. k_g and l_g are chosen by the true error, with new codes for each, among the integers k
 //      around s_g / d and for each the integers l around the min that suits it.
 //   4. d and dmin are fitted to all codes together (two equations), rounded to half precision, and
@@ -149,8 +150,8 @@ typedef struct free_fit {
     float scale;
     float min;
     float mean_code;
-    float code_variance; // times Σ w
-    float weight;        // Σ w
+    float curvature; // of the error in the scale
+    float weight;    // Σ w, its curvature in the min
 } free_fit;
 
 // The integers and the grid parameters that multiply them.
@@ -177,7 +178,7 @@ static free_fit fit_freely(const imx_group *group, float *codes) {
         .scale = grid.scale > 0.0f ? grid.scale : 0.0f,
         .min = -grid.offset,
         .mean_code = mean_code,
-        .code_variance = sums.qq - mean_code * sums.q,
+        .curvature = grid.offset < 0.0f ? sums.qq - mean_code * sums.q : sums.qq,
         .weight = sums.w,
     };
 }
@@ -194,7 +195,7 @@ static super_scales start_super_scales(const free_fit *fits, const imx_super_sha
     float weights[IMX_MAX_GROUPS];
     for (int g = 0; g < shape->n_groups; ++g) {
         values[g] = fits[g].scale;
-        weights[g] = fits[g].code_variance;
+        weights[g] = fits[g].curvature;
     }
     super_scales start;
     const imx_group scales = {values, weights, shape->n_groups, shape->scales};
@@ -300,7 +301,7 @@ void imx_search_affine(const imx_block_view *view, const imx_super_shape *shape,
     super_scales super = start_super_scales(fits, shape);
     const normal_sums sums = choose_pairs(view, shape, fits, super, out);
     super = fit_super_scales(&sums, super);
-    out->d = imx_store_half(super.d, view->exponent, &super.d);
-    out->dmin = imx_store_half(super.dmin, view->exponent, &super.dmin);
+    out->d = imx_store_scale(super.d, view->exponent, &super.d);
+    out->dmin = imx_store_scale(super.dmin, view->exponent, &super.dmin);
     choose_pairs(view, shape, fits, super, out);
 }

@@ -183,6 +183,6 @@ void imx_search_symmetric(const imx_block_view *view, const imx_super_shape *sha
     }
     const imx_group scales = {ideal, curvature, shape->n_groups, shape->scales};
     float d = choose_scales(view, shape, imx_fit_scale(&scales), ideal, out);
-    out->d = imx_store_half(d, view->exponent, &d);
+    out->d = imx_store_scale(d, view->exponent, &d);
     choose_scales(view, shape, d, ideal, out);
 }

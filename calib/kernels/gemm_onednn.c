@@ -8,17 +8,9 @@
 // shape only. Inside a team of several it would use one thread anyway; a team of one does not count
 // as parallel for OpenMP, and there it would not.
 //
-// Tried and dropped: matmul primitives on the same tiles, with plain and with pre-packed weights.
-// One AVX-512 core, oneDNN 2.6.3, GFLOP/s by m × n × k:
-//
-//                      sgemm   matmul, plain   matmul, packed
-//     256 × 256 ×  512   146             165              174
-//     256 × 256 × 2048   141             168              167
-//     512 × 512 × 5632   139             140              142
-//
-// Up to a fifth faster on small tiles, for a cache of primitives by shape, memory objects, and two
-// incompatible interfaces of versions 2 and 3. They are worth it where a narrower type multiplies
-// the rate (AMX).
+// Tried and dropped: matmul primitives on the same tiles. On one AVX-512 core they were 0 to 20 %
+// faster, pre-packed weights no faster than that, for a cache of primitives by shape and two
+// interfaces, of versions 2 and 3. They are worth it where a narrower type multiplies the rate.
 
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes the corpora of the format fuzz targets: make_corpus.py [DIRECTORY], corpus/ by default.
+"""Writes the corpora of the fuzz targets: make_corpus.py [DIRECTORY], corpus/ by default.
 
 The same bytes every time: all files are packed here by hand, also the zstd frames (RFC 8878), so
 that they depend on no library and on none of the code under test.
@@ -185,11 +185,45 @@ def imatrix_zst_corpus():
     yield "not_gguf", MAGIC + WINDOW_1_MIB + raw_block(b"text")
 
 
+SPM_TOKENS = [("<unk>", 2, 0), ("<s>", 3, 0), ("</s>", 3, 0), ("\u2581", 1, -9), ("a", 1, -9),
+              ("l", 1, -8), ("ll", 1, -2), ("He", 1, -1), ("H", 1, -3), ("e", 1, -3),
+              ("<0x20>", 6, 0), ("<0xE4>", 6, 0), ("<|im_end|>", 4, 0)]
+BPE_TOKENS = [("a", 1, 0), ("l", 1, 0), ("ll", 1, 0), ("\u0120", 1, 0), ("H", 1, 0), ("e", 1, 0),
+              ("He", 1, 0), ("Hell", 1, 0), ("1", 1, 0), ("\u010a", 1, 0), ("<|im_end|>", 3, 0),
+              ("<s>", 4, 0), ("\u00ef", 1, 0), ("\n", 1, 0), ("\u2581", 1, 0), ("<0xFF>", 6, 0)]
+MERGES = ["l l", "H e", "He ll", "\u0120 a", "x y"]
+
+
+def vocabulary(model, tokens, *more):
+    texts, types, scores = zip(*tokens)
+    key = "tokenizer.ggml."
+    return gguf([kv(key + "model", STRING, model), array(key + "tokens", STRING, texts),
+                 array(key + "token_type", I32, types), array(key + "scores", F32, scores),
+                 kv(key + "bos_token_id", U32, 1), *more], [])
+
+
+def tokenizer_corpus():
+    merges = array("tokenizer.ggml.merges", STRING, MERGES)
+    yield "spm", vocabulary("llama", SPM_TOKENS)
+    yield "spm_eos", vocabulary("llama", SPM_TOKENS, kv("tokenizer.ggml.add_eos_token", BOOL, 1))
+    yield "phi_3", vocabulary("llama", SPM_TOKENS, kv("general.name", STRING, "phi-3"),
+                              kv("tokenizer.ggml.add_space_prefix", BOOL, 0))
+    yield "gemma4", vocabulary("gemma4", BPE_TOKENS, merges)
+    for pre in ("default", "gpt-2", "llama-bpe", "deepseek-v3", "superbpe", "tiny_aya", "jais-2"):
+        yield pre, vocabulary("gpt2", BPE_TOKENS, merges, kv("tokenizer.ggml.pre", STRING, pre))
+    yield "no_merges", vocabulary("gpt2", BPE_TOKENS)
+    yield "bad_merge", vocabulary("gpt2", BPE_TOKENS, array("tokenizer.ggml.merges", STRING, ["x"]))
+    yield "same_token", vocabulary("llama", SPM_TOKENS + SPM_TOKENS[:1])
+    yield "empty_tokens", vocabulary("llama", [("", 3, 0)] * 3)
+    yield "no_tokens", vocabulary("none", SPM_TOKENS)
+
+
 CORPORA = {
     "gguf": gguf_corpus,
     "imatrix_gguf": imatrix_gguf_corpus,
     "imatrix_dat": imatrix_dat_corpus,
     "imatrix_zst": imatrix_zst_corpus,
+    "tokenizer": tokenizer_corpus,
 }
 
 

@@ -4,17 +4,16 @@
 // random two-layer Llama with biases, scales and frequency divisors: logits of 64 tokens, and of
 // every weight product the column sums of squared inputs and their counts.
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "calib/collect.h"
 #include "calib/model.h"

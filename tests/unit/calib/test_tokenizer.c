@@ -93,7 +93,7 @@ static void test_spm_special(void **state) {
 static void test_long_text_without_a_space(void **state) {
     (void)state;
     imx_tokenizer *t = vocab_finish(spm_builder());
-    const size_t len = (size_t)1 << 20;
+    const size_t len = (size_t)1 << 18;
     char *text = malloc(len);
     assert_non_null(text);
     memset(text, 'a', len);
@@ -129,7 +129,7 @@ static const vocab_token bpe_tokens[] = {
     {"caccac", NORMAL, 0},        // 17
 };
 
-static const char *const bpe_merges[] = {"a b", "b c", "Ġ ab", "b c", "c a", "ca c", "cac cac"};
+static const char *const bpe_merges[] = {"a b", "b c", "Ġ ab", "a b", "c a", "ca c", "cac cac"};
 
 static imx_gguf_builder *bpe_builder(const char *pre) {
     imx_gguf_builder *b = vocab_builder("gpt2", bpe_tokens, N_ROWS(bpe_tokens));
@@ -141,7 +141,7 @@ static imx_gguf_builder *bpe_builder(const char *pre) {
 static void test_bpe_merges_by_rank(void **state) {
     (void)state;
     imx_tokenizer *t = vocab_finish(bpe_builder("gpt-2"));
-    ASSERT_TOKENS(t, "abc", 0, "11 2");
+    ASSERT_TOKENS(t, "abc", 0, "11 2"); // "a b" counts where it stands first
     ASSERT_TOKENS(t, "bcb", 0, "12 1");
     ASSERT_TOKENS(t, "b abc", 0, "1 13 2");
     ASSERT_TOKENS(t, "cab", 0, "2 11");  // a token, but no merge leads to it
@@ -250,8 +250,9 @@ static void test_phi_3_strips_right(void **state) {
 static void test_types_corrected_by_text(void **state) {
     (void)state;
     static const vocab_token tokens[] = {
-        {"a", NORMAL, 0},           {"<|end|>", CONTROL, 0},     {"<|call|>", CONTROL, 0},
-        {"<|return|>", CONTROL, 0}, {"<|channel|>", CONTROL, 0}, {"<fim_prefix>", NORMAL, 0},
+        {"a", NORMAL, 0},           {"<|end|>", CONTROL, 0},         {"<|call|>", CONTROL, 0},
+        {"<|return|>", CONTROL, 0}, {"<|channel|>", CONTROL, 0},     {"<fim_prefix>", NORMAL, 0},
+        {"</s>", CONTROL, 0},       {"<|tool_response>", NORMAL, 0},
     };
     static const char *const merges[] = {"a a"};
     imx_gguf_builder *b = vocab_builder("gpt2", tokens, N_ROWS(tokens));
@@ -259,6 +260,7 @@ static void test_types_corrected_by_text(void **state) {
     imx_tokenizer *t = vocab_finish(b);
     ASSERT_TOKENS(t, "<|end|><|channel|><|call|><fim_prefix>", 0, "1 4 0");
     ASSERT_TOKENS(t, "<|end|><|channel|><|call|><fim_prefix>", PARSE_SPECIAL, "1 4 2 5");
+    ASSERT_TOKENS(t, "a</s>a<|tool_response>", PARSE_SPECIAL, "0 0 7");
     imx_tokenizer_close(t);
 }
 

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+//
+// Attention against its definition in f64: several chunks, a short last one, more heads than key
+// heads, values of another length than keys, chunks longer and shorter than a block of queries.
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "calib/attention.h"
+#include "random_values.h"
+
+typedef struct case_data {
+    imx_attention attention;
+    float *q, *k, *v, *out;
+    size_t out_len;
+} case_data;
+
+static float *random_rows(size_t n, uint64_t seed) {
+    float *rows = malloc(n * sizeof *rows);
+    random_fill(rows, n, seed);
+    return rows;
+}
+
+static case_data make_case(size_t n_ctx, size_t n_rows) {
+    case_data c = {.attention = {.n_heads = 6,
+                                 .n_kv_heads = 2,
+                                 .head_dim_k = 10,
+                                 .head_dim_v = 7,
+                                 .scale = 1.5f,
+                                 .n_ctx = n_ctx,
+                                 .n_rows = n_rows}};
+    c.out_len = n_rows * 6 * 7;
+    c.attention.q = c.q = random_rows(n_rows * 6 * 10, 1);
+    c.attention.k = c.k = random_rows(n_rows * 2 * 10, 2);
+    c.attention.v = c.v = random_rows(n_rows * 2 * 7, 3);
+    c.attention.out = c.out = calloc(c.out_len, sizeof *c.out);
+    return c;
+}
+
+static void free_case(case_data *c) {
+    free(c->q);
+    free(c->k);
+    free(c->v);
+    free(c->out);
+}
+
+// Attention weight of key j for query i, not normalised.
+static double weigh(const imx_attention *a, size_t head, size_t i, size_t j) {
+    const float *q = a->q + (i * a->n_heads + head) * a->head_dim_k;
+    const float *k = a->k + (j * a->n_kv_heads + head / 3) * a->head_dim_k;
+    double score = 0;
+    for (size_t l = 0; l < a->head_dim_k; ++l) {
+        score += (double)q[l] * (double)k[l];
+    }
+    return exp((double)a->scale * score);
+}
+
+static double mix(const imx_attention *a, size_t head, size_t i, size_t column) {
+    double sum = 0, mixed = 0;
+    for (size_t j = i / a->n_ctx * a->n_ctx; j <= i; ++j) {
+        const double weight = weigh(a, head, i, j);
+        sum += weight;
+        mixed += weight * (double)a->v[(j * a->n_kv_heads + head / 3) * a->head_dim_v + column];
+    }
+    return mixed / sum;
+}
+
+static void check_case(size_t n_ctx, size_t n_rows) {
+    case_data c = make_case(n_ctx, n_rows);
+    imx_error err;
+    assert_int_equal(imx_attend(&c.attention, 2, &err), IMX_OK);
+    for (size_t at = 0; at < c.out_len; ++at) {
+        const size_t i = at / (6 * 7), head = at / 7 % 6, column = at % 7;
+        const double wanted = mix(&c.attention, head, i, column);
+        if (!(fabs((double)c.out[at] - wanted) < 2e-6)) {
+            fail_msg("context %zu: token %zu, head %zu: %g, not %g", n_ctx, i, head,
+                     (double)c.out[at], wanted);
+        }
+    }
+    free_case(&c);
+}
+
+static void test_against_definition(void **state) {
+    (void)state;
+    check_case(1, 3);
+    check_case(20, 50);
+    check_case(64, 128);
+    check_case(150, 170);
+    check_case(200, 90); // one short chunk
+}
+
+static void test_same_bits_for_any_thread_count(void **state) {
+    (void)state;
+    imx_error err;
+    case_data wanted = make_case(100, 350);
+    assert_int_equal(imx_attend(&wanted.attention, 1, &err), IMX_OK);
+    for (int n_threads = 2; n_threads <= 3; ++n_threads) {
+        case_data c = make_case(100, 350);
+        assert_int_equal(imx_attend(&c.attention, n_threads, &err), IMX_OK);
+        assert_memory_equal(c.out, wanted.out, c.out_len * sizeof *c.out);
+        free_case(&c);
+    }
+    free_case(&wanted);
+}
+
+// Scores of several hundred: exp of them is beyond f32, exp of differences is not.
+static void test_large_scores(void **state) {
+    (void)state;
+    imx_error err;
+    case_data c = make_case(16, 16);
+    c.attention.scale = 500.0f;
+    assert_int_equal(imx_attend(&c.attention, 1, &err), IMX_OK);
+    for (size_t i = 0; i < c.out_len; ++i) {
+        assert_true(fabsf(c.out[i]) <= 1.0f);
+    }
+    free_case(&c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_definition),
+        cmocka_unit_test(test_same_bits_for_any_thread_count),
+        cmocka_unit_test(test_large_scores),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

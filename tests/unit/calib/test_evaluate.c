@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+//
+// Evaluation where the answer is known: identical models, a model that knows nothing, and the
+// definitions spelled out on logits of the naive forward pass.
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "calib/evaluate.h"
+#include "calib/scoring.h"
+#include "naive_llama.h"
+#include "tiny_model.h"
+
+// Chunks of 20, 20 and 13 tokens score positions 10 .. 18, 10 .. 18 and 10 .. 11.
+enum { N_TOKENS = 53, N_CTX = 20, N_SCORED = 9 + 9 + 2 };
+
+static imx_evaluation evaluate(const imx_model *model, const imx_model *base, int n_threads) {
+    const imx_evaluate_options options = {.n_threads = n_threads};
+    imx_corpus corpus = tiny_corpus(N_TOKENS, N_CTX, imx_model_n_vocab(model));
+    imx_evaluation result = {0};
+    imx_error err;
+    if (imx_evaluate(model, base, &corpus, &options, &result, &err) != IMX_OK) {
+        fail_msg("%s", err.message);
+    }
+    tiny_corpus_free(&corpus);
+    return result;
+}
+
+static bool is_near(double a, double b, double tolerance) {
+    return fabs(a - b) <= tolerance * fabs(b);
+}
+
+// ln p of every token at every scored position, (N_SCORED, n_vocab), and the tokens that follow.
+typedef struct predictions {
+    double *ln_p;
+    int32_t next[N_SCORED];
+} predictions;
+
+static predictions predict(const imx_model *model, const tiny_model *spec) {
+    imx_corpus corpus = tiny_corpus(N_TOKENS, N_CTX, spec->n_vocab);
+    predictions all = {.ln_p = malloc(N_SCORED * spec->n_vocab * sizeof(double))};
+    size_t n = 0;
+    for (size_t begin = 0; begin < N_TOKENS; begin += N_CTX) {
+        const size_t len = N_TOKENS - begin < N_CTX ? N_TOKENS - begin : N_CTX;
+        double *logits = naive_logits(imx_model_gguf(model), spec, corpus.tokens + begin, len);
+        for (size_t i = N_CTX / 2; i + 1 < len; ++i, ++n) {
+            double sum = 0;
+            for (size_t j = 0; j < spec->n_vocab; ++j) {
+                sum += exp(logits[i * spec->n_vocab + j]);
+            }
+            for (size_t j = 0; j < spec->n_vocab; ++j) {
+                all.ln_p[n * spec->n_vocab + j] = logits[i * spec->n_vocab + j] - log(sum);
+            }
+            all.next[n] = corpus.tokens[begin + i + 1];
+        }
+        free(logits);
+    }
+    assert_int_equal(n, N_SCORED);
+    tiny_corpus_free(&corpus);
+    return all;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void test_against_definition(void **state) {
+    (void)state;
+    tiny_model other_spec = tiny_default;
+    other_spec.seed = 2;
+    imx_model *model = tiny_open(&other_spec);
+    imx_model *base = tiny_open(&tiny_default);
+    predictions q = predict(model, &other_spec);
+    predictions p = predict(base, &tiny_default);
+    const size_t n_vocab = tiny_default.n_vocab;
+    double nll = 0, base_nll = 0, kl = 0, kls[N_SCORED];
+    size_t n_same = 0;
+    for (size_t i = 0; i < N_SCORED; ++i) {
+        const double *ln_q = q.ln_p + i * n_vocab, *ln_p = p.ln_p + i * n_vocab;
+        size_t top_q = 0, top_p = 0;
+        double row_kl = 0;
+        for (size_t j = 0; j < n_vocab; ++j) {
+            row_kl += exp(ln_p[j]) * (ln_p[j] - ln_q[j]);
+            top_q = ln_q[j] > ln_q[top_q] ? j : top_q;
+            top_p = ln_p[j] > ln_p[top_p] ? j : top_p;
+        }
+        nll -= ln_q[q.next[i]] / N_SCORED;
+        base_nll -= ln_p[p.next[i]] / N_SCORED;
+        kl += row_kl / N_SCORED;
+        kls[i] = row_kl;
+        n_same += top_q == top_p;
+    }
+    qsort(kls, N_SCORED, sizeof *kls, compare_doubles);
+    const imx_evaluation result = evaluate(model, base, 2);
+    assert_int_equal(result.n_scored, N_SCORED);
+    assert_true(result.has_base);
+    assert_true(is_near(result.perplexity.value, exp(nll), 1e-5));
+    assert_true(is_near(result.base_perplexity.value, exp(base_nll), 1e-5));
+    assert_true(fabs(result.ln_ratio.value - (nll - base_nll)) < 1e-5);
+    assert_true(is_near(result.perplexity_ratio.value, exp(nll - base_nll), 1e-5));
+    assert_true(is_near(result.kl_mean.value, kl, 1e-5));
+    assert_true(is_near(result.kl_max, kls[19], 1e-5));
+    assert_true(is_near(result.kl_median, (kls[9] + kls[10]) / 2, 1e-5));
+    assert_true(is_near(result.kl_p99, 0.19 * kls[18] + 0.81 * kls[19], 1e-5)); // rank 18.81
+    assert_true(is_near(result.top1.value, (double)n_same / N_SCORED, 1e-12));
+    free(q.ln_p);
+    free(p.ln_p);
+    imx_model_close(model);
+    imx_model_close(base);
+}
+
+static void test_identical_models(void **state) {
+    (void)state;
+    imx_model *model = tiny_open(&tiny_default);
+    const imx_evaluation alone = evaluate(model, NULL, 1);
+    const imx_evaluation result = evaluate(model, model, 2);
+    assert_false(alone.has_base);
+    assert_true(result.perplexity.value == alone.perplexity.value);
+    assert_true(result.base_perplexity.value == alone.perplexity.value);
+    assert_true(result.kl_mean.value == 0 && result.kl_max == 0 && result.kl_mean.error == 0);
+    assert_true(result.ln_ratio.value == 0 && result.ln_ratio.error == 0);
+    assert_true(result.top1.value == 1 && result.top1.error == 0);
+    imx_model_close(model);
+}
+
+// A head of zeros gives every token the same probability.
+static void test_model_that_knows_nothing(void **state) {
+    (void)state;
+    tiny_model spec = tiny_default;
+    spec.zeroed = "output.weight";
+    imx_model *model = tiny_open(&spec);
+    const imx_evaluation result = evaluate(model, NULL, 1);
+    assert_true(is_near(result.perplexity.value, spec.n_vocab, 1e-12));
+    assert_true(result.perplexity.error < 1e-9);
+    imx_model_close(model);
+}
+
+static void test_same_bits_for_any_thread_count(void **state) {
+    (void)state;
+    tiny_model spec = tiny_default;
+    spec.seed = 3;
+    imx_model *model = tiny_open(&spec);
+    imx_model *base = tiny_open(&tiny_default);
+    const imx_evaluation wanted = evaluate(model, base, 1);
+    for (int n_threads = 2; n_threads <= 3; ++n_threads) {
+        const imx_evaluation result = evaluate(model, base, n_threads);
+        assert_true(result.perplexity.value == wanted.perplexity.value);
+        assert_true(result.ln_ratio.error == wanted.ln_ratio.error);
+        assert_true(result.kl_mean.value == wanted.kl_mean.value);
+        assert_true(result.kl_p99 == wanted.kl_p99);
+        assert_true(result.top1.value == wanted.top1.value);
+    }
+    imx_model_close(model);
+    imx_model_close(base);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    tiny_model spec = tiny_default;
+    spec.n_vocab = 50;
+    imx_model *model = tiny_open(&tiny_default);
+    imx_model *base = tiny_open(&spec);
+    imx_corpus corpus = tiny_corpus(N_TOKENS, N_CTX, tiny_default.n_vocab);
+    imx_corpus too_short = {.tokens = corpus.tokens, .n_tokens = 11, .n_ctx = 20, .n_chunks = 1};
+    const imx_evaluate_options options = {.n_threads = 1};
+    imx_evaluation result;
+    imx_error err;
+    assert_int_equal(imx_evaluate(model, base, &corpus, &options, &result, &err), IMX_ERR_MISMATCH);
+    assert_non_null(strstr(err.message, "a vocabulary of 48 and the base"));
+    assert_int_equal(imx_evaluate(model, NULL, &too_short, &options, &result, &err),
+                     IMX_ERR_ARGUMENT);
+    assert_non_null(strstr(err.message, "the text has 11 tokens"));
+    tiny_corpus_free(&corpus);
+    imx_model_close(model);
+    imx_model_close(base);
+}
+
+static void test_estimates(void **state) {
+    (void)state;
+    static const double x[] = {1, 2, 3, 6};
+    const imx_estimate mean = imx_estimate_mean(x, 4);
+    assert_true(mean.value == 3);
+    assert_true(is_near(mean.error, sqrt(3.5 / 3), 1e-15)); // variance (4 + 1 + 0 + 9) / 4
+    assert_true(imx_estimate_mean(x, 1).error == 0);
+    const imx_estimate power = imx_estimate_exp((imx_estimate){1, 0.25});
+    assert_true(is_near(power.value, exp(1), 1e-15) && is_near(power.error, exp(1) / 4, 1e-15));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_definition),
+        cmocka_unit_test(test_identical_models),
+        cmocka_unit_test(test_model_that_knows_nothing),
+        cmocka_unit_test(test_same_bits_for_any_thread_count),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_estimates),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

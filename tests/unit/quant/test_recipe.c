@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "formats/tensor_type.h"
+#include "quant/encoder.h"
+#include "quant/recipe_internal.h"
+
+static void names_numbers_and_aliases(void **state) {
+    (void)state;
+    static const struct {
+        const char *asked;
+        const char *name;
+    } rows[] = {
+        {"Q4_K_M", "Q4_K_M"}, {"q4_k_m", "Q4_K_M"}, {"15", "Q4_K_M"}, {"Q4_K", "Q4_K_M"},
+        {"q3_k", "Q3_K_M"},   {"Q5_K", "Q5_K_M"},   {"21", "Q2_K_S"}, {"0", "F32"},
+        {"1", "F16"},         {"32", "BF16"},       {"bf16", "BF16"}, {"7", "Q8_0"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        const imx_recipe *recipe = imx_recipe_find(rows[i].asked);
+        assert_non_null(recipe);
+        assert_string_equal(imx_recipe_name(recipe), rows[i].name);
+    }
+    static const char *const unknown[] = {"", "Q4_K_X", "99", "-1", " 15", "15 ", "0x1", "IQ3_S"};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; ++i) {
+        assert_null(imx_recipe_find(unknown[i]));
+    }
+}
+
+static void every_recipe_is_complete(void **state) {
+    (void)state;
+    size_t n = 0;
+    for (const imx_recipe *recipe; (recipe = imx_recipe_at(n)) != NULL; ++n) {
+        char number[16];
+        snprintf(number, sizeof number, "%u", imx_recipe_file_type(recipe));
+        assert_ptr_equal(imx_recipe_find(number), recipe);
+        assert_ptr_equal(imx_recipe_find(imx_recipe_name(recipe)), recipe);
+        assert_true(imx_recipe_summary(recipe)[0] != '\0');
+        assert_non_null(imx_encoder_of(imx_recipe_default_type(recipe)));
+    }
+    assert_int_equal(n, IMX_RECIPE_COUNT);
+}
+
+static bool has(uint32_t facts, uint32_t fact) {
+    return (facts & fact) != 0;
+}
+
+// Whether some tensor can have exactly these facts.
+static bool can_be(uint32_t facts) {
+    return has(facts, IMX_FACT_FALCON) != has(facts, IMX_FACT_NOT_FALCON) &&
+           has(facts, IMX_FACT_EIGHT_EXPERTS) != has(facts, IMX_FACT_NOT_EIGHT_EXPERTS) &&
+           (has(facts, IMX_FACT_FIRST_4) || !has(facts, IMX_FACT_FIRST_2)) &&
+           (has(facts, IMX_FACT_FIRST_EIGHTH) || !has(facts, IMX_FACT_FIRST_SIXTEENTH)) &&
+           (has(facts, IMX_FACT_MORE_BITS) || !has(facts, IMX_FACT_FIRST_EIGHTH)) &&
+           !(has(facts, IMX_FACT_SEVENTY_B) && has(facts, IMX_FACT_FALCON));
+}
+
+static void every_rule_can_fire(void **state) {
+    (void)state;
+    bool fired[64] = {false};
+    assert_true(imx_rule_count <= 64);
+    for (uint32_t facts = 0; facts < 2 * IMX_FACT_MORE_BITS; ++facts) {
+        if (!can_be(facts)) {
+            continue;
+        }
+        for (size_t i = 0; i < IMX_RECIPE_COUNT; ++i) {
+            for (imx_role role = IMX_ROLE_KEPT; role < IMX_ROLE_COUNT; ++role) {
+                const imx_rule *rule = imx_recipe_rule(imx_recipe_at(i), role, facts);
+                if (rule != NULL) {
+                    fired[rule - imx_rule_table] = true;
+                }
+            }
+        }
+    }
+    for (size_t i = 0; i < imx_rule_count; ++i) {
+        if (!fired[i]) {
+            fail_msg("rule %zu never fires", i);
+        }
+    }
+}
+
+static void roles_of_names(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        imx_role role;
+    } rows[] = {
+        {"output.weight", IMX_ROLE_OUTPUT},
+        {"token_embd.weight", IMX_ROLE_TOKEN_EMBD},
+        {"per_layer_token_embd.weight", IMX_ROLE_TOKEN_EMBD},
+        {"blk.0.attn_v.weight", IMX_ROLE_ATTN_V},
+        {"blk.0.attn_qkv.weight", IMX_ROLE_ATTN_V},
+        {"blk.0.attn_kv_b.weight", IMX_ROLE_ATTN_V},
+        {"blk.0.attn_v_b.weight", IMX_ROLE_OTHER},
+        {"blk.0.attn_k.weight", IMX_ROLE_ATTN_K},
+        {"blk.0.attn_q.weight", IMX_ROLE_OTHER},
+        {"blk.0.attn_output.weight", IMX_ROLE_ATTN_OUTPUT},
+        {"blk.0.ffn_down.weight", IMX_ROLE_FFN_DOWN},
+        {"blk.0.ffn_down_exps.weight", IMX_ROLE_FFN_DOWN},
+        {"blk.0.ffn_down.bias", IMX_ROLE_KEPT},
+        {"blk.0.attn_norm.weight", IMX_ROLE_KEPT},
+        {"blk.0.ffn_gate_inp.weight", IMX_ROLE_KEPT},
+        {"position_embd.weight", IMX_ROLE_KEPT},
+        {"v.position_embd.weight", IMX_ROLE_KEPT},
+        {"blk.0.time_mix_w1.weight", IMX_ROLE_KEPT},
+        {"rope_freqs", IMX_ROLE_KEPT},
+        {"", IMX_ROLE_KEPT},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        assert_int_equal(imx_role_of(rows[i].name), rows[i].role);
+    }
+    assert_int_equal(imx_layer_of("blk.17.ffn_up.weight"), 17);
+    assert_int_equal(imx_layer_of("blk.x.ffn_up.weight"), -1);
+    assert_int_equal(imx_layer_of("blk.-3.ffn_up.weight"), -1);
+    assert_int_equal(imx_layer_of("output.weight"), -1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_numbers_and_aliases),
+        cmocka_unit_test(every_recipe_is_complete),
+        cmocka_unit_test(every_rule_can_fire),
+        cmocka_unit_test(roles_of_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
