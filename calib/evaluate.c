@@ -7,6 +7,7 @@
 #include "calib/evaluate.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "calib/scoring.h"
@@ -76,6 +77,15 @@ static imx_status check_inputs(const imx_model *model, const imx_model *base,
     return IMX_OK;
 }
 
+static imx_status check_finite(const imx_model *model, imx_estimate perplexity, imx_error *err) {
+    if (!isfinite(perplexity.value)) {
+        return imx_fail(err, IMX_ERR_FORMAT,
+                        "%s: its predictions are not finite; its weights are damaged or overflow",
+                        imx_model_gguf(model)->path);
+    }
+    return IMX_OK;
+}
+
 imx_status imx_evaluate(const imx_model *model, const imx_model *base, const imx_corpus *corpus,
                         const imx_evaluate_options *options, imx_evaluation *result,
                         imx_error *err) {
@@ -95,8 +105,10 @@ imx_status imx_evaluate(const imx_model *model, const imx_model *base, const imx
         .n_scored = scores.n,
         .perplexity = imx_estimate_exp(imx_estimate_mean(scores.nll, scores.n)),
     };
+    IMX_TRY_GOTO(done, check_finite(model, result->perplexity, err));
     if (base != NULL) {
         compare_with_base(&scores, result);
+        IMX_TRY_GOTO(done, check_finite(base, result->base_perplexity, err));
     }
 done:
     free(hidden);
