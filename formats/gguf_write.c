@@ -8,6 +8,7 @@
 
 #include "formats/gguf.h"
 #include "formats/half.h"
+#include "formats/little_endian.h"
 #include "formats/memory.h"
 
 // A growing run of bytes.
@@ -232,9 +233,7 @@ uint64_t imx_gguf_builder_alignment(const imx_gguf_builder *builder) {
     const pending_kv *kv = find_pending(builder, "general.alignment");
     uint64_t alignment = 0;
     if (kv != NULL && kv->type == IMX_GGUF_U32) {
-        for (size_t i = 0; i < 4; ++i) {
-            alignment |= (uint64_t)kv->value.bytes[i] << (8 * i);
-        }
+        alignment = imx_load_le(kv->value.bytes, 4);
     }
     return alignment != 0 ? alignment : IMX_GGUF_DEFAULT_ALIGNMENT;
 }
