@@ -278,3 +278,10 @@ void imx_atomic_file_abort(imx_atomic_file *file) {
     free(file->path);
     free(file);
 }
+
+imx_status imx_atomic_file_probe(const char *path, imx_error *err) {
+    imx_atomic_file *file;
+    IMX_TRY(imx_atomic_file_open(&file, path, err));
+    imx_atomic_file_abort(file);
+    return IMX_OK;
+}

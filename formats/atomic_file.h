@@ -22,6 +22,10 @@ typedef struct imx_atomic_file imx_atomic_file;
 // it, for a write-protected file and for a link to nothing.
 imx_status imx_atomic_file_open(imx_atomic_file **out, const char *path, imx_error *err);
 
+// Whether `path` could be written now: opens and aborts. For callers whose work comes before the
+// writing and would be lost.
+imx_status imx_atomic_file_probe(const char *path, imx_error *err);
+
 // Appends `size_bytes` bytes. After a failure only imx_atomic_file_abort is allowed.
 imx_status imx_atomic_file_write(imx_atomic_file *file, const void *data, size_t size_bytes,
                                  imx_error *err);

@@ -273,9 +273,9 @@ static imx_status put_header(buffer *b, const imx_gguf_builder *builder, imx_err
     IMX_TRY(put_kvs(b, builder, err));
     IMX_TRY(put_tensors(b, builder, err));
     const size_t padded = (size_t)imx_align_up(b->n, imx_gguf_builder_alignment(builder));
-    while (b->n < padded) {
-        IMX_TRY(put_le(b, 0, 1, err));
-    }
+    IMX_TRY(imx_grow(&b->bytes, &b->capacity, padded, 1, err));
+    memset(b->bytes + b->n, 0, padded - b->n);
+    b->n = padded;
     return IMX_OK;
 }
 

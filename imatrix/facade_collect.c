@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "calib/collect.h"
+#include "formats/atomic_file.h"
 #include "formats/imatrix_file.h"
 #include "imatrix/facade.h"
 

@@ -154,7 +154,7 @@ typedef struct free_fit {
     float weight;    // Σ w, its curvature in the min
 } free_fit;
 
-// The integers and the grid parameters that multiply them.
+// What the integers of all groups are multiplied with.
 typedef struct super_scales {
     float d;
     float dmin;
@@ -277,7 +277,7 @@ static normal_sums choose_pairs(const imx_block_view *view, const imx_super_shap
     return sums;
 }
 
-// Step 4. What the sums cannot tell, or would make negative, stays as it was.
+// Step 4. What the sums cannot tell (0 / 0, or nearly), or would make negative, stays as it was.
 static super_scales fit_super_scales(const normal_sums *n, super_scales old) {
     const double determinant = n->uu * n->vv - n->uv * n->uv;
     double d = n->xu / n->uu;

@@ -35,6 +35,10 @@ expect_error 1 'is the source model' "$IMATRIX" quantize "$scratch/source.gguf" 
 cmp "$model" "$scratch/source.gguf"
 expect_error 1 'no-such-dir' "$IMATRIX" quantize "$model" "$scratch/no-such-dir/x.gguf" Q4_0
 
+# What could not be written is known before the work, not after it.
+expect_error 1 'no-such-dir' "$IMATRIX" collect -m "$model" -f "$calibration" -o "$scratch/no-such-dir/x"
+! grep -q layers "$scratch/stderr" || fail "the model was run for an output that cannot be written"
+
 # A disk that fills up (here: a file size limit) leaves the old file as it was.
 expect_error 1 'out.gguf' bash -c 'ulimit -f 1000; exec "$0" "$@"' "$IMATRIX" quantize "$model" "$out" Q8_0
 expect_error 1 'out.gguf' bash -c 'ulimit -f 1; exec "$0" "$@"' "$IMATRIX" collect -m "$model" \
