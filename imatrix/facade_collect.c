@@ -81,6 +81,7 @@ static imx_status collect(const imatrix_collect_options *options, imatrix_collec
     }
     IMX_TRY_GOTO(done, imx_model_open(&model, options->model_path, err));
     IMX_TRY_GOTO(done, imx_text_open(&text, model, options->text_path, &corpus_options, err));
+    IMX_TRY_GOTO(done, imx_atomic_file_probe(options->out_path, err));
     IMX_TRY_GOTO(done, imx_collect(&imatrix, model, text.corpus, &collect_options, &measured, err));
     IMX_TRY_GOTO(done, record_origin(imatrix, options, imx_model_gguf(model), &text, err));
     IMX_TRY_GOTO(done, imx_imatrix_write(imatrix, options->out_path,
