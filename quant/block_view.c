@@ -4,8 +4,6 @@
 
 #include <math.h>
 
-#include "quant/weighting.h"
-
 #define LARGEST_HALF  65504.0f
 #define SMALLEST_HALF 0x1p-24f // above zero
 
@@ -18,7 +16,7 @@ static float largest_magnitude(const float *x, size_t n) {
 }
 
 bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t n,
-                    const imx_importance *importance) {
+                    const imx_importance *importance, imx_emphasis emphasis) {
     const float max = largest_magnitude(row + first, n);
     if (max <= 0.5f * SMALLEST_HALF) {
         return false;
@@ -28,7 +26,7 @@ bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t
     for (size_t j = 0; j < n; ++j) {
         view->x[j] = row[first + j] * scale;
     }
-    imx_weigh_block(view->x, n, importance, first, view->w);
+    imx_weigh_block(view->x, n, importance, first, emphasis, view->w);
     return true;
 }
 

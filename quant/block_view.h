@@ -12,6 +12,7 @@
 #include "formats/blocks.h"
 #include "formats/importance.h"
 #include "quant/grid.h"
+#include "quant/weighting.h"
 
 typedef struct imx_block_view {
     int exponent;                 // x = weight · 2^-exponent
@@ -22,7 +23,7 @@ typedef struct imx_block_view {
 // Prepares `n` (<= 256) weights from column `first` of a row. False when all of them are nearer to
 // zero than to the smallest value a block can hold: it is then coded as zeros.
 bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t n,
-                    const imx_importance *importance);
+                    const imx_importance *importance, imx_emphasis emphasis);
 
 // The half that stores value · 2^exponent, a number found on a view; what it stands for there goes
 // to *stored. Saturates at the largest finite half.

@@ -12,6 +12,7 @@
 
 typedef struct k_type {
     imx_super_shape shape;
+    imx_emphasis emphasis;
     void (*search)(const imx_block_view *view, const imx_super_shape *shape, imx_super_block *out);
     size_t block_bytes;
     void (*pack)(const imx_super_block *chosen, void *block); // block is all zero before
@@ -126,30 +127,35 @@ static void pack_q6_k(const imx_super_block *chosen, void *block) {
 
 static const k_type q2_k = {
     .shape = {16, 16, {0, 3}, {0, 15}, {0, 15}},
+    .emphasis = IMX_EMPHASIS_STRONG,
     .search = imx_search_affine,
     .block_bytes = sizeof(imx_block_q2_k),
     .pack = pack_q2_k,
 };
 static const k_type q3_k = {
     .shape = {16, 16, {-4, 3}, {-32, 31}, {0, 0}},
+    .emphasis = IMX_EMPHASIS_STRONG,
     .search = imx_search_symmetric,
     .block_bytes = sizeof(imx_block_q3_k),
     .pack = pack_q3_k,
 };
 static const k_type q4_k = {
     .shape = {8, 32, {0, 15}, {0, 63}, {0, 63}},
+    .emphasis = IMX_EMPHASIS_WEAK,
     .search = imx_search_affine,
     .block_bytes = sizeof(imx_block_q4_k),
     .pack = pack_q4_k,
 };
 static const k_type q5_k = {
     .shape = {8, 32, {0, 31}, {0, 63}, {0, 63}},
+    .emphasis = IMX_EMPHASIS_WEAK,
     .search = imx_search_affine,
     .block_bytes = sizeof(imx_block_q5_k),
     .pack = pack_q5_k,
 };
 static const k_type q6_k = {
     .shape = {16, 16, {-32, 31}, {-128, 127}, {0, 0}},
+    .emphasis = IMX_EMPHASIS_WEAK,
     .search = imx_search_symmetric,
     .block_bytes = sizeof(imx_block_q6_k),
     .pack = pack_q6_k,
@@ -160,7 +166,7 @@ static void encode(const k_type *type, const float *row, size_t n_cols,
     for (size_t first = 0; first < n_cols; first += IMX_SUPER_BLOCK_LEN) {
         imx_block_view view;
         imx_super_block chosen = {0};
-        if (imx_view_block(&view, row, first, IMX_SUPER_BLOCK_LEN, importance)) {
+        if (imx_view_block(&view, row, first, IMX_SUPER_BLOCK_LEN, importance, type->emphasis)) {
             type->search(&view, &type->shape, &chosen);
         }
         memset(out, 0, type->block_bytes);

@@ -16,7 +16,7 @@
 static imx_f16 choose_symmetric(const float *row, size_t first, const imx_importance *importance,
                                 imx_code_range codes, float q[IMX_BLOCK_LEN]) {
     imx_block_view view;
-    if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance)) {
+    if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance, IMX_EMPHASIS_WEAK)) {
         memset(q, 0, IMX_BLOCK_LEN * sizeof *q);
         return 0;
     }
@@ -31,7 +31,7 @@ static imx_f16 choose_symmetric(const float *row, size_t first, const imx_import
 static imx_f16 choose_affine(const float *row, size_t first, const imx_importance *importance,
                              imx_code_range codes, imx_f16 *min, float q[IMX_BLOCK_LEN]) {
     imx_block_view view;
-    if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance)) {
+    if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance, IMX_EMPHASIS_WEAK)) {
         memset(q, 0, IMX_BLOCK_LEN * sizeof *q);
         *min = 0;
         return 0;

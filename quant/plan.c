@@ -17,8 +17,8 @@
 
 // What rules ask about the model as a whole.
 typedef struct model_facts {
-    uint32_t facts;  // the imx_fact bits that all tensors share
-    imx_role *roles; // (n_tensors), owned
+    uint32_t facts;      // the imx_fact bits that all tensors share
+    imx_mix_role *roles; // (n_tensors), owned
     bool has_experts;
     bool is_tied; // the embedding is also the output head
     uint64_t n_layers;
@@ -84,10 +84,11 @@ static imx_status gather_roles(model_facts *model, const imx_gguf *source, imx_e
     model->is_tied = true;
     for (size_t i = 0; i < source->n_tensors; ++i) {
         const imx_gguf_tensor *tensor = &source->tensors[i];
-        const imx_role role = is_matrix(tensor) ? imx_role_of(tensor->name) : IMX_ROLE_KEPT;
+        const imx_mix_role role =
+            is_matrix(tensor) ? imx_mix_role_of(tensor->name) : IMX_MIX_ROLE_KEPT;
         model->roles[i] = role;
-        model->n_attn_v += role == IMX_ROLE_ATTN_V;
-        model->is_tied = model->is_tied && role != IMX_ROLE_OUTPUT;
+        model->n_attn_v += role == IMX_MIX_ROLE_ATTN_V;
+        model->is_tied = model->is_tied && role != IMX_MIX_ROLE_OUTPUT;
     }
     return IMX_OK;
 }
@@ -146,9 +147,9 @@ static uint32_t tensor_facts(const model_facts *model, const imx_gguf *source, s
     if (imx_type_row_bytes(recipe->default_type, source->tensors[i].dims[0]) == 0) {
         facts |= IMX_FACT_ROW_UNFIT;
     }
-    if (model->roles[i] == IMX_ROLE_ATTN_V) {
+    if (model->roles[i] == IMX_MIX_ROLE_ATTN_V) {
         facts |= place_facts(rank_in_role(model, source, i), model->n_attn_v);
-    } else if (model->roles[i] == IMX_ROLE_FFN_DOWN) {
+    } else if (model->roles[i] == IMX_MIX_ROLE_FFN_DOWN) {
         const int layer = imx_layer_of(source->tensors[i].name);
         facts |= place_facts(model->has_experts && layer >= 0 ? (uint64_t)layer
                                                               : rank_in_role(model, source, i),
@@ -174,13 +175,13 @@ static uint32_t fit_to_row(uint32_t type, uint64_t n_cols) {
 
 static void choose_type(imx_plan_item *item, const model_facts *model, const imx_gguf *source,
                         size_t i, const imx_recipe *recipe) {
-    const imx_role role = model->roles[i];
-    if (role == IMX_ROLE_KEPT) {
+    const imx_mix_role role = model->roles[i];
+    if (role == IMX_MIX_ROLE_KEPT) {
         item->type = item->source->type;
         return;
     }
-    const bool is_head = role == IMX_ROLE_TOKEN_EMBD && model->is_tied;
-    const imx_rule *rule = imx_recipe_rule(recipe, is_head ? IMX_ROLE_OUTPUT : role,
+    const bool is_head = role == IMX_MIX_ROLE_TOKEN_EMBD && model->is_tied;
+    const imx_rule *rule = imx_recipe_rule(recipe, is_head ? IMX_MIX_ROLE_OUTPUT : role,
                                            tensor_facts(model, source, i, recipe));
     const uint32_t type = rule != NULL ? rule->type : recipe->default_type;
     item->type = fit_to_row(type, item->source->dims[0]);
@@ -215,15 +216,15 @@ static bool statistics_fit(const imx_imatrix_entry *entry, const imx_gguf_tensor
            (entry->n_mats == 1 && entry->n_cols == n_cols * n_mats);
 }
 
-static imx_status find_statistics(imx_plan_item *item, const model_facts *model, imx_role role,
+static imx_status find_statistics(imx_plan_item *item, const model_facts *model, imx_mix_role role,
                                   const imx_imatrix *imatrix, imx_error *err) {
     const imx_gguf_tensor *tensor = item->source;
     const imx_imatrix_entry *entry = imx_imatrix_find(imatrix, tensor->name);
-    if (entry == NULL && role == IMX_ROLE_TOKEN_EMBD && model->is_tied) {
+    if (entry == NULL && role == IMX_MIX_ROLE_TOKEN_EMBD && model->is_tied) {
         entry = imx_imatrix_find(imatrix, "output.weight");
     }
     if (entry != NULL && !statistics_fit(entry, tensor)) {
-        if (role != IMX_ROLE_TOKEN_EMBD) {
+        if (role != IMX_MIX_ROLE_TOKEN_EMBD) {
             return imx_fail(err, IMX_ERR_MISMATCH,
                             "tensor %s has %" PRIu64 " columns in %" PRIu64
                             " matrices, but its imatrix entry has %" PRIu64 " in %" PRIu64

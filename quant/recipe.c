@@ -45,7 +45,7 @@ uint32_t imx_recipe_default_type(const imx_recipe *recipe) {
     return recipe->default_type;
 }
 
-const imx_rule *imx_recipe_rule(const imx_recipe *recipe, imx_role role, uint32_t facts) {
+const imx_rule *imx_recipe_rule(const imx_recipe *recipe, imx_mix_role role, uint32_t facts) {
     const uint32_t bit = 1u << (recipe - imx_recipe_table);
     for (size_t i = 0; i < imx_rule_count; ++i) {
         const imx_rule *rule = &imx_rule_table[i];

@@ -59,7 +59,7 @@ typedef enum imx_fact {
 
 typedef struct imx_rule {
     uint32_t recipes; // set of recipes
-    imx_role role;
+    imx_mix_role role;
     uint32_t facts; // all must hold
     uint32_t type;
 } imx_rule;
@@ -69,6 +69,6 @@ extern const imx_rule imx_rule_table[];
 extern const size_t imx_rule_count;
 
 // The first rule that holds; NULL = the recipe's default type.
-const imx_rule *imx_recipe_rule(const imx_recipe *recipe, imx_role role, uint32_t facts);
+const imx_rule *imx_recipe_rule(const imx_recipe *recipe, imx_mix_role role, uint32_t facts);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#define FLOOR 0x1p-20f
+#define FLOOR 0x1p-20f // of the largest importance in the block
 
 static float largest(const float *values, size_t n) {
     float max = 0.0f;
@@ -14,21 +14,26 @@ static float largest(const float *values, size_t n) {
     return max;
 }
 
-// sqrt(σ² + x²)
-static void weigh_by_magnitude(const float *x, size_t n, float *w) {
+// (σ² + x²)^p
+static void weigh_by_magnitude(const float *x, size_t n, imx_emphasis emphasis, float *w) {
     float power = 0.0f;
     for (size_t j = 0; j < n; ++j) {
         power += x[j] * x[j];
     }
-    const float variance = 2.0f * power / (float)n;
+    const float variance = power / (float)n;
     for (size_t j = 0; j < n; ++j) {
         w[j] = sqrtf(variance + x[j] * x[j]);
+    }
+    if (emphasis == IMX_EMPHASIS_WEAK) {
+        for (size_t j = 0; j < n; ++j) {
+            w[j] = sqrtf(w[j]);
+        }
     }
 }
 
 void imx_weigh_block(const float *x, size_t n, const imx_importance *importance, size_t first,
-                     float *w) {
-    weigh_by_magnitude(x, n, w);
+                     imx_emphasis emphasis, float *w) {
+    weigh_by_magnitude(x, n, emphasis, w);
     if (importance->kind == IMX_IMPORTANCE_UNIFORM) {
         return;
     }

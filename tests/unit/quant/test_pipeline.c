@@ -231,7 +231,26 @@ static void the_file_is_what_was_planned(void **state) {
     close_fixture(&f);
 }
 
-// Encodes tensor t of the source by hand and compares bytes and losses.
+static void every_row_arrives(void **state) {
+    (void)state;
+    fixture f;
+    imx_gguf *result;
+    const imx_pipeline_options options = {2, NULL};
+    open_fixture(&f, 0.0f);
+    assert_int_equal(run(&f, "F16", &options, NULL, NULL), IMX_OK);
+    assert_int_equal(imx_gguf_open(&result, f.path, NULL), IMX_OK);
+    for (uint64_t row = 0; row < N_LONG_ROWS; ++row) {
+        float decoded[256];
+        imx_type_traits_of(IMX_TYPE_F16)->decode(result->tensors[0].data + row * 512, decoded, 256);
+        for (uint64_t j = 0; j < 256; ++j) {
+            assert_true(fabsf(decoded[j] - weight_at(0, row * 256 + j)) <= 0x1p-12f);
+        }
+    }
+    imx_gguf_close(result);
+    close_fixture(&f);
+}
+
+// Encodes the experts of the source by hand and compares bytes and losses.
 static void each_matrix_has_its_importance(void **state) {
     (void)state;
     fixture f;
@@ -351,6 +370,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_do_not_change_bytes),
         cmocka_unit_test(the_file_is_what_was_planned),
+        cmocka_unit_test(every_row_arrives),
         cmocka_unit_test(each_matrix_has_its_importance),
         cmocka_unit_test(bad_weights_are_refused),
         cmocka_unit_test(a_stopped_run_leaves_nothing),

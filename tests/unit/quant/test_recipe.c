@@ -70,7 +70,7 @@ static void every_rule_can_fire(void **state) {
             continue;
         }
         for (size_t i = 0; i < IMX_RECIPE_COUNT; ++i) {
-            for (imx_role role = IMX_ROLE_KEPT; role < IMX_ROLE_COUNT; ++role) {
+            for (imx_mix_role role = IMX_MIX_ROLE_KEPT; role < IMX_MIX_ROLE_COUNT; ++role) {
                 const imx_rule *rule = imx_recipe_rule(imx_recipe_at(i), role, facts);
                 if (rule != NULL) {
                     fired[rule - imx_rule_table] = true;
@@ -89,31 +89,31 @@ static void roles_of_names(void **state) {
     (void)state;
     static const struct {
         const char *name;
-        imx_role role;
+        imx_mix_role role;
     } rows[] = {
-        {"output.weight", IMX_ROLE_OUTPUT},
-        {"token_embd.weight", IMX_ROLE_TOKEN_EMBD},
-        {"per_layer_token_embd.weight", IMX_ROLE_TOKEN_EMBD},
-        {"blk.0.attn_v.weight", IMX_ROLE_ATTN_V},
-        {"blk.0.attn_qkv.weight", IMX_ROLE_ATTN_V},
-        {"blk.0.attn_kv_b.weight", IMX_ROLE_ATTN_V},
-        {"blk.0.attn_v_b.weight", IMX_ROLE_OTHER},
-        {"blk.0.attn_k.weight", IMX_ROLE_ATTN_K},
-        {"blk.0.attn_q.weight", IMX_ROLE_OTHER},
-        {"blk.0.attn_output.weight", IMX_ROLE_ATTN_OUTPUT},
-        {"blk.0.ffn_down.weight", IMX_ROLE_FFN_DOWN},
-        {"blk.0.ffn_down_exps.weight", IMX_ROLE_FFN_DOWN},
-        {"blk.0.ffn_down.bias", IMX_ROLE_KEPT},
-        {"blk.0.attn_norm.weight", IMX_ROLE_KEPT},
-        {"blk.0.ffn_gate_inp.weight", IMX_ROLE_KEPT},
-        {"position_embd.weight", IMX_ROLE_KEPT},
-        {"v.position_embd.weight", IMX_ROLE_KEPT},
-        {"blk.0.time_mix_w1.weight", IMX_ROLE_KEPT},
-        {"rope_freqs", IMX_ROLE_KEPT},
-        {"", IMX_ROLE_KEPT},
+        {"output.weight", IMX_MIX_ROLE_OUTPUT},
+        {"token_embd.weight", IMX_MIX_ROLE_TOKEN_EMBD},
+        {"per_layer_token_embd.weight", IMX_MIX_ROLE_TOKEN_EMBD},
+        {"blk.0.attn_v.weight", IMX_MIX_ROLE_ATTN_V},
+        {"blk.0.attn_qkv.weight", IMX_MIX_ROLE_ATTN_V},
+        {"blk.0.attn_kv_b.weight", IMX_MIX_ROLE_ATTN_V},
+        {"blk.0.attn_v_b.weight", IMX_MIX_ROLE_OTHER},
+        {"blk.0.attn_k.weight", IMX_MIX_ROLE_ATTN_K},
+        {"blk.0.attn_q.weight", IMX_MIX_ROLE_OTHER},
+        {"blk.0.attn_output.weight", IMX_MIX_ROLE_ATTN_OUTPUT},
+        {"blk.0.ffn_down.weight", IMX_MIX_ROLE_FFN_DOWN},
+        {"blk.0.ffn_down_exps.weight", IMX_MIX_ROLE_FFN_DOWN},
+        {"blk.0.ffn_down.bias", IMX_MIX_ROLE_KEPT},
+        {"blk.0.attn_norm.weight", IMX_MIX_ROLE_KEPT},
+        {"blk.0.ffn_gate_inp.weight", IMX_MIX_ROLE_KEPT},
+        {"position_embd.weight", IMX_MIX_ROLE_KEPT},
+        {"v.position_embd.weight", IMX_MIX_ROLE_KEPT},
+        {"blk.0.time_mix_w1.weight", IMX_MIX_ROLE_KEPT},
+        {"rope_freqs", IMX_MIX_ROLE_KEPT},
+        {"", IMX_MIX_ROLE_KEPT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
-        assert_int_equal(imx_role_of(rows[i].name), rows[i].role);
+        assert_int_equal(imx_mix_role_of(rows[i].name), rows[i].role);
     }
     assert_int_equal(imx_layer_of("blk.17.ffn_up.weight"), 17);
     assert_int_equal(imx_layer_of("blk.x.ffn_up.weight"), -1);
