@@ -322,7 +322,7 @@ def main():
     parser.add_argument("--run", default="run", help="folder of the training run")
     parser.add_argument("--minutes", type=float, default=90, help="length of the training")
     parser.add_argument("--batch", type=int, default=8, help="sequences in a step")
-    parser.add_argument("--log-minutes", type=float, default=3, help="between evaluations")
+    parser.add_argument("--log-minutes", type=float, default=2, help="between evaluations")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--csv", default="loss.csv", help="the curve to plot")
