@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # Installs the packages the build needs, where one is missing. Debian and Ubuntu; elsewhere CMake names
 # what is missing.
 set -euo pipefail

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # Installs what is missing, builds, calibrates the example model on a text of its domain, quantizes it with
 # and without the imatrix, and shows what each file has lost on text that neither the model nor the
 # calibration has seen.

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # Installs what is missing, builds, runs every test, and counts them in the last line.
 #   tests/run.sh [PRESET]     release (default), debug, asan-ubsan
 set -euo pipefail

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: MIT
+#
 # Sourced by the command-line tests: the model and texts the repository ships, a scratch folder that goes
 # away, and a few checks. Needs IMATRIX (the program) and IMATRIX_SOURCE (the repository).
 # shellcheck shell=bash disable=SC2034

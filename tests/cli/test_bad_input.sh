@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # Bad input gets a clear error, a non-zero exit, and leaves nothing behind and nothing lost.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"

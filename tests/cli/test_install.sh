@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # What is installed is enough: the example program builds with pkg-config alone and does the main job.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # The layering law: which rooms each room may include. Fails on the first include that breaks it.
 set -euo pipefail
 cd "$IMATRIX_SOURCE"

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # The main job on the example model: collect, quantize, eval. Formats, thread counts, summaries.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # The public header compiles alone, as C99, C17 and C++, with nothing but itself on the include path.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"

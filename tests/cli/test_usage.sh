@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # Help, version, exit statuses and the wording of mistakes on the command line.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// next_token MODEL.gguf TEXT: our forward pass's next-token distribution behind every token of TEXT,
-// as one line of JSON: {"tokens": [ids], "probabilities": [[n_vocab numbers] per token]}.
+// next_token MODEL.gguf TEXT: our forward pass's next-token distribution behind every token of
+// TEXT, as one line of JSON: {"tokens": [ids], "probabilities": [[n_vocab numbers] per token]}.
 
 #include <math.h>
 #include <stdio.h>
@@ -45,7 +45,8 @@ static imx_status run(const char *path, const char *text, imx_error *err) {
     IMX_TRY_GOTO(done, imx_corpus_new(&corpus, tokenizer, text, strlen(text), "the argument",
                                       &corpus_options, err));
     const size_t n = corpus->n_tokens;
-    IMX_TRY_GOTO(done, imx_alloc_aligned(&hidden, n * imx_model_n_embd(model), sizeof *hidden, err));
+    IMX_TRY_GOTO(done,
+                 imx_alloc_aligned(&hidden, n * imx_model_n_embd(model), sizeof *hidden, err));
     IMX_TRY_GOTO(done, imx_alloc_aligned(&logits, n * n_vocab, sizeof *logits, err));
     IMX_TRY_GOTO(done, imx_walk_run(model, corpus, &walk_options, hidden, err));
     IMX_TRY_GOTO(done, imx_head_open(&head, model, 0, err));

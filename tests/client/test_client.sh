@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
 # Quantizes the example model to every type and has node-llama-cpp run each file. Skipped where npm or the
 # package is missing; tests/run.sh installs it.
 set -euo pipefail
