@@ -79,12 +79,8 @@ static int run_collect(const cli_command *command, int argc, char **argv) {
     int exit_status;
     imatrix_collect_options_init(&args.options);
     args.options.out_path = "imatrix.gguf.zst";
-    const int n_positional = parse_options(command, argc, argv, &args, &exit_status);
-    if (n_positional < 0) {
+    if (parse_options_only(command, argc, argv, &args, &exit_status) < 0) {
         return exit_status;
-    }
-    if (n_positional > 0) {
-        return usage_error(command, "unexpected argument '%s'", argv[1]);
     }
     if (args.options.model_path == NULL || args.options.text_path == NULL) {
         return usage_error(command, "a model (-m) and a text (-f) are needed");

@@ -84,12 +84,8 @@ static int run_eval(const cli_command *command, int argc, char **argv) {
     eval_args args = {.json = false};
     int exit_status;
     imatrix_evaluate_options_init(&args.options);
-    const int n_positional = parse_options(command, argc, argv, &args, &exit_status);
-    if (n_positional < 0) {
+    if (parse_options_only(command, argc, argv, &args, &exit_status) < 0) {
         return exit_status;
-    }
-    if (n_positional > 0) {
-        return usage_error(command, "unexpected argument '%s'", argv[1]);
     }
     if (args.options.model_path == NULL || args.options.text_path == NULL) {
         return usage_error(command, "a model (-m) and a text (-f) are needed");

@@ -203,3 +203,13 @@ int parse_options(const cli_command *command, int argc, char **argv, void *args,
     memmove(argv + 1, argv + optind, (size_t)n_positional * sizeof *argv);
     return n_positional;
 }
+
+int parse_options_only(const cli_command *command, int argc, char **argv, void *args,
+                       int *exit_status) {
+    const int n_positional = parse_options(command, argc, argv, args, exit_status);
+    if (n_positional > 0) {
+        *exit_status = usage_error(command, "unexpected argument '%s'", argv[1]);
+        return -1;
+    }
+    return n_positional;
+}

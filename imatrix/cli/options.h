@@ -48,6 +48,10 @@ enum { EXIT_USAGE = 2 };
 // *exit_status is then what main should return. Mistakes are explained on stderr.
 int parse_options(const cli_command *command, int argc, char **argv, void *args, int *exit_status);
 
+// The same for a command that takes no positional arguments: a mistake where there is one, else 0.
+int parse_options_only(const cli_command *command, int argc, char **argv, void *args,
+                       int *exit_status);
+
 // Says "imatrix NAME: message" and where help is on stderr; returns EXIT_USAGE.
 int usage_error(const cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
