@@ -162,11 +162,13 @@ static const k_type q6_k = {
 };
 
 static void encode(const k_type *type, const float *row, size_t n_cols,
-                   const imx_importance *importance, uint8_t *out) {
+                   const imx_importance *importance, const imx_encode_options *options,
+                   uint8_t *out) {
+    const imx_emphasis emphasis = imx_emphasis_of(options->weighting, type->emphasis);
     for (size_t first = 0; first < n_cols; first += IMX_SUPER_BLOCK_LEN) {
         imx_block_view view;
         imx_super_block chosen = {0};
-        if (imx_view_block(&view, row, first, IMX_SUPER_BLOCK_LEN, importance, type->emphasis)) {
+        if (imx_view_block(&view, row, first, IMX_SUPER_BLOCK_LEN, importance, emphasis)) {
             type->search(&view, &type->shape, &chosen);
         }
         memset(out, 0, type->block_bytes);
@@ -176,26 +178,26 @@ static void encode(const k_type *type, const float *row, size_t n_cols,
 }
 
 void imx_encode_q2_k(const float *row, size_t n_cols, const imx_importance *importance,
-                     void *blocks) {
-    encode(&q2_k, row, n_cols, importance, blocks);
+                     const imx_encode_options *options, void *blocks) {
+    encode(&q2_k, row, n_cols, importance, options, blocks);
 }
 
 void imx_encode_q3_k(const float *row, size_t n_cols, const imx_importance *importance,
-                     void *blocks) {
-    encode(&q3_k, row, n_cols, importance, blocks);
+                     const imx_encode_options *options, void *blocks) {
+    encode(&q3_k, row, n_cols, importance, options, blocks);
 }
 
 void imx_encode_q4_k(const float *row, size_t n_cols, const imx_importance *importance,
-                     void *blocks) {
-    encode(&q4_k, row, n_cols, importance, blocks);
+                     const imx_encode_options *options, void *blocks) {
+    encode(&q4_k, row, n_cols, importance, options, blocks);
 }
 
 void imx_encode_q5_k(const float *row, size_t n_cols, const imx_importance *importance,
-                     void *blocks) {
-    encode(&q5_k, row, n_cols, importance, blocks);
+                     const imx_encode_options *options, void *blocks) {
+    encode(&q5_k, row, n_cols, importance, options, blocks);
 }
 
 void imx_encode_q6_k(const float *row, size_t n_cols, const imx_importance *importance,
-                     void *blocks) {
-    encode(&q6_k, row, n_cols, importance, blocks);
+                     const imx_encode_options *options, void *blocks) {
+    encode(&q6_k, row, n_cols, importance, options, blocks);
 }

@@ -14,9 +14,11 @@
 
 // Codes (32) of a block whose only parameter is a scale; all zero for a block of zeros.
 static imx_f16 choose_symmetric(const float *row, size_t first, const imx_importance *importance,
-                                imx_code_range codes, float q[IMX_BLOCK_LEN]) {
+                                const imx_encode_options *options, imx_code_range codes,
+                                float q[IMX_BLOCK_LEN]) {
+    const imx_emphasis emphasis = imx_emphasis_of(options->weighting, IMX_EMPHASIS_WEAK);
     imx_block_view view;
-    if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance, IMX_EMPHASIS_WEAK)) {
+    if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance, emphasis)) {
         memset(q, 0, IMX_BLOCK_LEN * sizeof *q);
         return 0;
     }
@@ -29,9 +31,11 @@ static imx_f16 choose_symmetric(const float *row, size_t first, const imx_import
 
 // The same for scale and min, which goes to *min.
 static imx_f16 choose_affine(const float *row, size_t first, const imx_importance *importance,
-                             imx_code_range codes, imx_f16 *min, float q[IMX_BLOCK_LEN]) {
+                             const imx_encode_options *options, imx_code_range codes, imx_f16 *min,
+                             float q[IMX_BLOCK_LEN]) {
+    const imx_emphasis emphasis = imx_emphasis_of(options->weighting, IMX_EMPHASIS_WEAK);
     imx_block_view view;
-    if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance, IMX_EMPHASIS_WEAK)) {
+    if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance, emphasis)) {
         memset(q, 0, IMX_BLOCK_LEN * sizeof *q);
         *min = 0;
         return 0;
@@ -64,53 +68,55 @@ static void pack_fifth_bits(const float q[IMX_BLOCK_LEN], int bias, uint8_t qh[4
 }
 
 void imx_encode_q4_0(const float *row, size_t n_cols, const imx_importance *importance,
-                     void *blocks) {
+                     const imx_encode_options *options, void *blocks) {
     imx_block_q4_0 *out = blocks;
     float q[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
-        out->d = choose_symmetric(row, first, importance, (imx_code_range){-8, 7}, q);
+        out->d = choose_symmetric(row, first, importance, options, (imx_code_range){-8, 7}, q);
         pack_nibbles(q, 8, out->qs);
     }
 }
 
 void imx_encode_q4_1(const float *row, size_t n_cols, const imx_importance *importance,
-                     void *blocks) {
+                     const imx_encode_options *options, void *blocks) {
     imx_block_q4_1 *out = blocks;
     float q[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
-        out->d = choose_affine(row, first, importance, (imx_code_range){0, 15}, &out->m, q);
+        out->d =
+            choose_affine(row, first, importance, options, (imx_code_range){0, 15}, &out->m, q);
         pack_nibbles(q, 0, out->qs);
     }
 }
 
 void imx_encode_q5_0(const float *row, size_t n_cols, const imx_importance *importance,
-                     void *blocks) {
+                     const imx_encode_options *options, void *blocks) {
     imx_block_q5_0 *out = blocks;
     float q[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
-        out->d = choose_symmetric(row, first, importance, (imx_code_range){-16, 15}, q);
+        out->d = choose_symmetric(row, first, importance, options, (imx_code_range){-16, 15}, q);
         pack_nibbles(q, 16, out->qs);
         pack_fifth_bits(q, 16, out->qh);
     }
 }
 
 void imx_encode_q5_1(const float *row, size_t n_cols, const imx_importance *importance,
-                     void *blocks) {
+                     const imx_encode_options *options, void *blocks) {
     imx_block_q5_1 *out = blocks;
     float q[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
-        out->d = choose_affine(row, first, importance, (imx_code_range){0, 31}, &out->m, q);
+        out->d =
+            choose_affine(row, first, importance, options, (imx_code_range){0, 31}, &out->m, q);
         pack_nibbles(q, 0, out->qs);
         pack_fifth_bits(q, 0, out->qh);
     }
 }
 
 void imx_encode_q8_0(const float *row, size_t n_cols, const imx_importance *importance,
-                     void *blocks) {
+                     const imx_encode_options *options, void *blocks) {
     imx_block_q8_0 *out = blocks;
     float q[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
-        out->d = choose_symmetric(row, first, importance, (imx_code_range){-128, 127}, q);
+        out->d = choose_symmetric(row, first, importance, options, (imx_code_range){-128, 127}, q);
         for (int j = 0; j < IMX_BLOCK_LEN; ++j) {
             out->qs[j] = (int8_t)q[j];
         }

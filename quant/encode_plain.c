@@ -17,14 +17,16 @@ static float saturate(float value, float max) {
 }
 
 void imx_encode_f32(const float *row, size_t n_cols, const imx_importance *importance,
-                    void *blocks) {
+                    const imx_encode_options *options, void *blocks) {
     (void)importance;
+    (void)options;
     memcpy(blocks, row, n_cols * sizeof *row);
 }
 
 void imx_encode_f16(const float *row, size_t n_cols, const imx_importance *importance,
-                    void *blocks) {
+                    const imx_encode_options *options, void *blocks) {
     (void)importance;
+    (void)options;
     uint8_t *out = blocks;
     for (size_t j = 0; j < n_cols; ++j) {
         const imx_f16 half = imx_f16_from_f32(saturate(row[j], F16_MAX));
@@ -33,8 +35,9 @@ void imx_encode_f16(const float *row, size_t n_cols, const imx_importance *impor
 }
 
 void imx_encode_bf16(const float *row, size_t n_cols, const imx_importance *importance,
-                     void *blocks) {
+                     const imx_encode_options *options, void *blocks) {
     (void)importance;
+    (void)options;
     uint8_t *out = blocks;
     for (size_t j = 0; j < n_cols; ++j) {
         const imx_bf16 half = imx_bf16_from_f32(saturate(row[j], BF16_MAX));

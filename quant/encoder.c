@@ -2,24 +2,65 @@
 
 #include "quant/encoder.h"
 
-#include "formats/tensor_type.h"
-#include "quant/encode_internal.h"
+#include <stdbool.h>
 
-static const imx_encoder encoders[] = {
-    {IMX_TYPE_F32, imx_encode_f32},   {IMX_TYPE_F16, imx_encode_f16},
-    {IMX_TYPE_BF16, imx_encode_bf16}, {IMX_TYPE_Q4_0, imx_encode_q4_0},
-    {IMX_TYPE_Q4_1, imx_encode_q4_1}, {IMX_TYPE_Q5_0, imx_encode_q5_0},
-    {IMX_TYPE_Q5_1, imx_encode_q5_1}, {IMX_TYPE_Q8_0, imx_encode_q8_0},
-    {IMX_TYPE_Q2_K, imx_encode_q2_k}, {IMX_TYPE_Q3_K, imx_encode_q3_k},
-    {IMX_TYPE_Q4_K, imx_encode_q4_k}, {IMX_TYPE_Q5_K, imx_encode_q5_k},
-    {IMX_TYPE_Q6_K, imx_encode_q6_k},
+#include "quant/encoder_table.h"
+
+#ifdef IMX_HAS_X86_VARIANTS
+extern const imx_encoder imx_encoder_table_avx2[];
+extern const imx_encoder imx_encoder_table_avx512[];
+
+static bool has_avx2(void) {
+    return __builtin_cpu_supports("avx2");
+}
+
+static bool has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+static bool always(void) {
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*is_present)(void);
+    const imx_encoder *encoders; // (imx_encoder_count)
+} variants[IMX_ISA_COUNT] = {
+    [IMX_ISA_PLAIN] = {"plain", always, imx_encoder_table},
+#ifdef IMX_HAS_X86_VARIANTS
+    [IMX_ISA_AVX2] = {"avx2", has_avx2, imx_encoder_table_avx2},
+    [IMX_ISA_AVX512] = {"avx512", has_avx512, imx_encoder_table_avx512},
+#else
+    [IMX_ISA_AVX2] = {"avx2", NULL, NULL},
+    [IMX_ISA_AVX512] = {"avx512", NULL, NULL},
+#endif
 };
 
-const imx_encoder *imx_encoder_of(uint32_t type) {
-    for (size_t i = 0; i < sizeof encoders / sizeof *encoders; ++i) {
-        if (encoders[i].type == type) {
-            return &encoders[i];
+const char *imx_isa_name(imx_isa isa) {
+    return variants[isa].name;
+}
+
+const imx_encoder *imx_encoder_for(uint32_t type, imx_isa isa) {
+    if (variants[isa].encoders == NULL || !variants[isa].is_present()) {
+        return NULL;
+    }
+    for (size_t i = 0; i < imx_encoder_count; ++i) {
+        if (variants[isa].encoders[i].type == type) {
+            return &variants[isa].encoders[i];
         }
     }
     return NULL;
+}
+
+const imx_encoder *imx_encoder_of(uint32_t type) {
+    for (int isa = IMX_ISA_COUNT - 1; isa > IMX_ISA_PLAIN; --isa) {
+        const imx_encoder *encoder = imx_encoder_for(type, (imx_isa)isa);
+        if (encoder != NULL) {
+            return encoder;
+        }
+    }
+    return imx_encoder_for(type, IMX_ISA_PLAIN);
 }

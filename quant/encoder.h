@@ -5,7 +5,10 @@
 //
 //     sum_j w_j · (x_j - decode(blocks)_j)²
 //
-// is small, where w_j comes from the importance of column j.
+// is small, where w_j comes from the importance of column j (quant/weighting.h).
+//
+// The searches are compiled once for every instruction set (quant/isa_names.h) and give the same
+// bytes with each.
 
 #ifndef IMX_QUANT_ENCODER_H
 #define IMX_QUANT_ENCODER_H
@@ -15,6 +18,19 @@
 
 #include "formats/error.h"
 #include "formats/importance.h"
+#include "quant/weighting.h"
+
+typedef enum imx_effort {
+    IMX_EFFORT_DEFAULT,
+    IMX_EFFORT_BEST, // many times slower, within about a hundredth of the least error there is
+    IMX_EFFORT_COUNT,
+} imx_effort;
+
+// How to encode; all zero is the default.
+typedef struct imx_encode_options {
+    imx_effort effort;
+    imx_weighting weighting;
+} imx_encode_options;
 
 typedef struct imx_encoder {
     uint32_t type; // an imx_type
@@ -23,10 +39,25 @@ typedef struct imx_encoder {
     // `blocks` (imx_type_row_bytes bytes, at an even address). No state, no threads: rows are
     // independent, so the bytes of a tensor never depend on how its rows are spread.
     void (*encode_row)(const float *row, size_t n_cols, const imx_importance *importance,
-                       void *blocks);
+                       const imx_encode_options *options, void *blocks);
 } imx_encoder;
 
-// The encoder of a type, or NULL when this version cannot write it.
+// Instruction sets with a variant of their own, slowest first.
+typedef enum imx_isa {
+    IMX_ISA_PLAIN, // what every processor of the target has
+    IMX_ISA_AVX2,
+    IMX_ISA_AVX512, // F, BW, DQ and VL
+    IMX_ISA_COUNT,
+} imx_isa;
+
+// "plain", "avx2", "avx512".
+const char *imx_isa_name(imx_isa isa);
+
+// The encoder of a type for the best instruction set of this processor, or NULL when this version
+// cannot write the type.
 const imx_encoder *imx_encoder_of(uint32_t type);
+
+// The encoder for one instruction set; NULL also when this processor or this build lacks it.
+const imx_encoder *imx_encoder_for(uint32_t type, imx_isa isa);
 
 #endif

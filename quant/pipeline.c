@@ -27,6 +27,7 @@ typedef struct pipeline {
     const imx_plan *plan;
     const imx_gguf *source;
     const imx_progress *progress;
+    imx_encode_options encode;
     int n_threads;
     uint64_t alignment;
     uint64_t data_start; // of the data section in the new file
@@ -40,6 +41,7 @@ typedef struct pipeline {
 typedef struct tensor_job {
     const imx_plan_item *item;
     const imx_encoder *encoder;
+    const imx_encode_options *encode_options;
     void (*decode_source)(const void *blocks, float *out, size_t n_weights);
     void (*decode_result)(const void *blocks, float *out, size_t n_weights);
     size_t n_cols;
@@ -102,7 +104,7 @@ static bool encode_row(const tensor_job *job, uint64_t first_row, uint64_t r, fl
         importance.kind = IMX_IMPORTANCE_DIAGONAL;
         importance.diagonal = job->diagonals + row / job->rows_per_mat * job->n_cols;
     }
-    job->encoder->encode_row(x, job->n_cols, &importance, result);
+    job->encoder->encode_row(x, job->n_cols, &importance, job->encode_options, result);
     job->decode_result(result, decoded, job->n_cols);
     job->losses[r] = measure_row(x, decoded, importance.diagonal, job->n_cols);
     return true;
@@ -155,12 +157,13 @@ static imx_status gather_importance(tensor_job *job, imx_error *err) {
     return IMX_OK;
 }
 
-static imx_status open_job(tensor_job *job, const imx_plan_item *item, int n_threads,
+static imx_status open_job(tensor_job *job, const imx_plan_item *item, const pipeline *p,
                            imx_error *err) {
     const imx_gguf_tensor *tensor = item->source;
     *job = (tensor_job){
         .item = item,
         .encoder = imx_encoder_of(item->type),
+        .encode_options = &p->encode,
         .decode_source = imx_type_traits_of(tensor->type)->decode,
         .decode_result = imx_type_traits_of(item->type)->decode,
         .n_cols = (size_t)imx_gguf_tensor_cols(tensor),
@@ -174,8 +177,8 @@ static imx_status open_job(tensor_job *job, const imx_plan_item *item, int n_thr
     const size_t n_run_rows = (size_t)job->rows_per_run;
     IMX_TRY(gather_importance(job, err));
     IMX_TRY(imx_alloc_aligned(&job->results, n_run_rows, job->result_row_bytes, err));
-    IMX_TRY(
-        imx_alloc_aligned(&job->rows, (size_t)n_threads * 2 * job->n_cols, sizeof *job->rows, err));
+    IMX_TRY(imx_alloc_aligned(&job->rows, (size_t)p->n_threads * 2 * job->n_cols, sizeof *job->rows,
+                              err));
     return imx_alloc_zeroed(&job->losses, n_run_rows, sizeof *job->losses, err);
 }
 
@@ -213,7 +216,7 @@ static imx_status encode_rows(pipeline *p, const tensor_job *job, imx_tensor_los
 
 static imx_status encode_tensor(pipeline *p, const imx_plan_item *item, imx_tensor_loss *loss) {
     tensor_job job;
-    imx_status status = open_job(&job, item, p->n_threads, p->err);
+    imx_status status = open_job(&job, item, p, p->err);
     if (status == IMX_OK) {
         status = encode_rows(p, &job, loss);
     }
@@ -295,6 +298,7 @@ imx_status imx_pipeline_run(const imx_plan *plan, const imx_gguf *source, imx_gg
         .plan = plan,
         .source = source,
         .progress = options->progress,
+        .encode = options->encode,
         .n_threads = options->n_threads > 0 ? options->n_threads : omp_get_num_procs(),
         .alignment = imx_gguf_builder_alignment(builder),
         .err = err,

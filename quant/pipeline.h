@@ -11,6 +11,7 @@
 #include "formats/error.h"
 #include "formats/gguf.h"
 #include "formats/progress.h"
+#include "quant/encoder.h"
 #include "quant/plan.h"
 
 // What encoding one tensor cost.
@@ -24,6 +25,7 @@ typedef struct imx_tensor_loss {
 typedef struct imx_pipeline_options {
     int n_threads;                // 0 = all processors
     const imx_progress *progress; // may be NULL
+    imx_encode_options encode;
 } imx_pipeline_options;
 
 // Writes the planned file atomically to `path`. `builder` holds the keys of the new file and no

@@ -27,9 +27,21 @@
 
 // How much large weights are favoured.
 typedef enum imx_emphasis {
+    IMX_EMPHASIS_NONE,   // p = 0
     IMX_EMPHASIS_WEAK,   // p = 1/4
     IMX_EMPHASIS_STRONG, // p = 1/2
 } imx_emphasis;
+
+// What the user asks for.
+typedef enum imx_weighting {
+    IMX_WEIGHTING_AUTO,  // by type, as above
+    IMX_WEIGHTING_PLAIN, // the importance alone, p = 0
+    IMX_WEIGHTING_SQRT,  // p = 1/2 for every type, as llama.cpp does
+    IMX_WEIGHTING_COUNT,
+} imx_weighting;
+
+// The emphasis for a type that on its own would have `by_type`.
+imx_emphasis imx_emphasis_of(imx_weighting weighting, imx_emphasis by_type);
 
 // Fills w (n) for the weights x (n), columns `first` and on of the row. |x_j| <= 1 is expected;
 // w_j > 0 is promised as long as some x_j is not zero.

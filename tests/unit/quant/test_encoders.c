@@ -18,6 +18,7 @@
 
 enum { N = 4096, MAX_BYTES = N * 4 };
 
+static const imx_encode_options defaults = {0};
 static const imx_importance uniform = {IMX_IMPORTANCE_UNIFORM, NULL};
 
 // Types with blocks, fewest bits first.
@@ -61,7 +62,7 @@ static void fill_importance(float diagonal[N], uint64_t seed) {
 
 static void encode(uint32_t type, const float *row, size_t n, const imx_importance *importance,
                    uint8_t *blocks) {
-    imx_encoder_of(type)->encode_row(row, n, importance, blocks);
+    imx_encoder_of(type)->encode_row(row, n, importance, &defaults, blocks);
 }
 
 static void round_trip(uint32_t type, const float row[N], const imx_importance *importance,

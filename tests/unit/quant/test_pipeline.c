@@ -19,6 +19,8 @@
 #include "quant/encoder.h"
 #include "quant/pipeline.h"
 
+static const imx_encode_options defaults = {0};
+
 // Rows enough for several runs of the pipeline, in the tensor with the most of them.
 enum { N_LONG_ROWS = 5000 };
 
@@ -69,7 +71,7 @@ static void write_tensor(imx_atomic_file *file, size_t t, float poison) {
     if (t == EXPERTS && poison != 0.0f) {
         weights[11 * 256 + 17] = poison;
     }
-    imx_encoder_of(tensor_rows[t].type)->encode_row(weights, n, &uniform, bytes);
+    imx_encoder_of(tensor_rows[t].type)->encode_row(weights, n, &uniform, &defaults, bytes);
     assert_int_equal(imx_atomic_file_write(file, bytes, size_bytes, NULL), IMX_OK);
     assert_int_equal(imx_atomic_file_write(file, zeros, -size_bytes % 32, NULL), IMX_OK);
     free(weights);
@@ -274,7 +276,7 @@ static void each_matrix_has_its_importance(void **state) {
             row[j] = weight_at(EXPERTS, r * 256 + j);
             diagonal[j] = j % 3 == r / 8 ? 8.0f : 0.5f;
         }
-        encoder->encode_row(row, 256, &importance, blocks);
+        encoder->encode_row(row, 256, &importance, &defaults, blocks);
         assert_memory_equal(blocks, tensor->data + r * traits->block_bytes, traits->block_bytes);
         traits->decode(blocks, decoded, 256);
         for (int j = 0; j < 256; ++j) {
