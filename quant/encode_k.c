@@ -13,7 +13,8 @@
 typedef struct k_type {
     imx_super_shape shape;
     imx_emphasis emphasis;
-    void (*search)(const imx_block_view *view, const imx_super_shape *shape, imx_super_block *out);
+    void (*search)(const imx_block_view *view, const imx_super_shape *shape, imx_effort effort,
+                   imx_super_block *out);
     size_t block_bytes;
     void (*pack)(const imx_super_block *chosen, void *block); // block is all zero before
 } k_type;
@@ -169,7 +170,7 @@ static void encode(const k_type *type, const float *row, size_t n_cols,
         imx_block_view view;
         imx_super_block chosen = {0};
         if (imx_view_block(&view, row, first, IMX_SUPER_BLOCK_LEN, importance, emphasis)) {
-            type->search(&view, &type->shape, &chosen);
+            type->search(&view, &type->shape, options->effort, &chosen);
         }
         memset(out, 0, type->block_bytes);
         type->pack(&chosen, out);

@@ -24,7 +24,8 @@ static imx_f16 choose_symmetric(const float *row, size_t first, const imx_import
     }
     const imx_group group = {view.x, view.w, IMX_BLOCK_LEN, codes};
     imx_grid grid = {0};
-    const imx_f16 d = imx_store_scale(imx_fit_scale(&group), view.exponent, &grid.scale);
+    const imx_f16 d =
+        imx_store_scale(imx_fit_scale(&group, options->effort), view.exponent, &grid.scale);
     imx_group_codes(&group, grid, q);
     return d;
 }
@@ -41,7 +42,7 @@ static imx_f16 choose_affine(const float *row, size_t first, const imx_importanc
         return 0;
     }
     const imx_group group = {view.x, view.w, IMX_BLOCK_LEN, codes};
-    imx_grid grid = imx_fit_affine(&group, HUGE_VALF);
+    imx_grid grid = imx_fit_affine(&group, HUGE_VALF, options->effort);
     const imx_f16 d = imx_store_scale(grid.scale, view.exponent, &grid.scale);
     imx_group_codes(&group, grid, q);
     const imx_moments sums = imx_group_moments(&group, q);

@@ -18,13 +18,8 @@
 
 #include "formats/error.h"
 #include "formats/importance.h"
+#include "quant/effort.h"
 #include "quant/weighting.h"
-
-typedef enum imx_effort {
-    IMX_EFFORT_DEFAULT,
-    IMX_EFFORT_BEST, // many times slower, within about a hundredth of the least error there is
-    IMX_EFFORT_COUNT,
-} imx_effort;
 
 // How to encode; all zero is the default.
 typedef struct imx_encode_options {

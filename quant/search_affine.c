@@ -124,7 +124,8 @@ static void start_grids(grid_lanes *grids, const imx_group *group, float low, fl
     }
 }
 
-imx_grid imx_fit_affine(const imx_group *group, float highest_offset) {
+imx_grid imx_fit_affine(const imx_group *group, float highest_offset, imx_effort effort) {
+    (void)effort;
     float low = highest_offset < group->x[0] ? highest_offset : group->x[0];
     float high = group->x[0];
     for (int j = 0; j < group->n; ++j) {
@@ -169,8 +170,8 @@ typedef struct normal_sums {
     double xv;
 } normal_sums;
 
-static free_fit fit_freely(const imx_group *group, float *codes) {
-    const imx_grid grid = imx_fit_affine(group, 0.0f);
+static free_fit fit_freely(const imx_group *group, imx_effort effort, float *codes) {
+    const imx_grid grid = imx_fit_affine(group, 0.0f, effort);
     imx_group_codes(group, grid, codes);
     const imx_moments sums = imx_group_moments(group, codes);
     const float mean_code = sums.q / sums.w;
@@ -190,7 +191,8 @@ static float min_at_scale(const free_fit *fit, float scale) {
 }
 
 // Step 2.
-static super_scales start_super_scales(const free_fit *fits, const imx_super_shape *shape) {
+static super_scales start_super_scales(const free_fit *fits, const imx_super_shape *shape,
+                                       imx_effort effort) {
     float values[IMX_MAX_GROUPS];
     float weights[IMX_MAX_GROUPS];
     for (int g = 0; g < shape->n_groups; ++g) {
@@ -199,14 +201,14 @@ static super_scales start_super_scales(const free_fit *fits, const imx_super_sha
     }
     super_scales start;
     const imx_group scales = {values, weights, shape->n_groups, shape->scales};
-    start.d = imx_fit_scale(&scales);
+    start.d = imx_fit_scale(&scales, effort);
     for (int g = 0; g < shape->n_groups; ++g) {
         const float k = imx_clamp(imx_round(fits[g].scale * imx_inverse(start.d)), shape->scales);
         values[g] = min_at_scale(&fits[g], start.d * k);
         weights[g] = fits[g].weight;
     }
     const imx_group mins = {values, weights, shape->n_groups, shape->mins};
-    start.dmin = imx_fit_scale(&mins);
+    start.dmin = imx_fit_scale(&mins, effort);
     return start;
 }
 
@@ -291,14 +293,14 @@ static super_scales fit_super_scales(const normal_sums *n, super_scales old) {
     return (super_scales){d > 0.0 ? (float)d : old.d, dmin > 0.0 ? (float)dmin : old.dmin};
 }
 
-void imx_search_affine(const imx_block_view *view, const imx_super_shape *shape,
+void imx_search_affine(const imx_block_view *view, const imx_super_shape *shape, imx_effort effort,
                        imx_super_block *out) {
     free_fit fits[IMX_MAX_GROUPS];
     for (int g = 0; g < shape->n_groups; ++g) {
         const imx_group group = imx_group_at(view, shape, g);
-        fits[g] = fit_freely(&group, out->codes + g * shape->group_len);
+        fits[g] = fit_freely(&group, effort, out->codes + g * shape->group_len);
     }
-    super_scales super = start_super_scales(fits, shape);
+    super_scales super = start_super_scales(fits, shape, effort);
     const normal_sums sums = choose_pairs(view, shape, fits, super, out);
     super = fit_super_scales(&sums, super);
     out->d = imx_store_scale(super.d, view->exponent, &super.d);

@@ -94,7 +94,8 @@ static best_scale search_coarsely(const imx_group *group) {
     return best;
 }
 
-float imx_fit_scale(const imx_group *group) {
+float imx_fit_scale(const imx_group *group, imx_effort effort) {
+    (void)effort;
     best_scale best = search_coarsely(group);
     float scales[IMX_LANES];
     for (int l = 0; l < IMX_LANES; ++l) {
@@ -171,18 +172,18 @@ static float choose_scales(const imx_block_view *view, const imx_super_shape *sh
 }
 
 void imx_search_symmetric(const imx_block_view *view, const imx_super_shape *shape,
-                          imx_super_block *out) {
+                          imx_effort effort, imx_super_block *out) {
     float ideal[IMX_MAX_GROUPS];
     float curvature[IMX_MAX_GROUPS];
     for (int g = 0; g < shape->n_groups; ++g) {
         const imx_group group = imx_group_at(view, shape, g);
         float *codes = out->codes + g * shape->group_len;
-        ideal[g] = imx_fit_scale(&group);
+        ideal[g] = imx_fit_scale(&group, effort);
         imx_group_codes(&group, (imx_grid){ideal[g], 0.0f}, codes);
         curvature[g] = imx_group_moments(&group, codes).qq;
     }
     const imx_group scales = {ideal, curvature, shape->n_groups, shape->scales};
-    float d = choose_scales(view, shape, imx_fit_scale(&scales), ideal, out);
+    float d = choose_scales(view, shape, imx_fit_scale(&scales, effort), ideal, out);
     out->d = imx_store_scale(d, view->exponent, &d);
     choose_scales(view, shape, d, ideal, out);
 }
