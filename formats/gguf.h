@@ -69,6 +69,7 @@ typedef struct imx_gguf_tensor {
     uint64_t offset;                  // from the start of the data section
     uint64_t size_bytes;
     const uint8_t *data; // size_bytes bytes in the file
+    uint32_t shard;      // the file of a sharded model that holds it, else 0
 } imx_gguf_tensor;
 
 typedef struct imx_gguf {
@@ -83,6 +84,8 @@ typedef struct imx_gguf {
     imx_gguf_tensor *tensors;                // (n_tensors), file order
     const imx_gguf_tensor **tensors_by_name; // (n_tensors)
     const imx_gguf_kv **kvs_by_key;          // (n_kvs)
+    size_t n_shards;                         // 0 unless joined by imx_gguf_open_model
+    struct imx_gguf **shards;                // (n_shards) the files of a sharded model, owned
 } imx_gguf;
 
 // Maps and checks the file at `path`. *out is the caller's to imx_gguf_close; NULL on failure.
@@ -93,6 +96,13 @@ imx_status imx_gguf_open(imx_gguf **out, const char *path, imx_error *err);
 // The same for `size_bytes` bytes in memory, which must outlive *out. `path` is only for messages.
 imx_status imx_gguf_parse(imx_gguf **out, const uint8_t *data, uint64_t size_bytes,
                           const char *path, imx_error *err);
+
+// Opens a model, which may lie in several files: when `path` is a shard ("NAME-00002-of-00005.gguf"
+// with split.* keys), all of them are opened and joined. The result then has the keys of the first
+// shard without split.*, the tensors of all in the order of the shards, and no map of its own: data
+// pointers lead into the shards, whose offsets are their own. A missing or foreign shard is an
+// error that names it.
+imx_status imx_gguf_open_model(imx_gguf **out, const char *path, imx_error *err);
 
 // Closes the file and frees every view into it. NULL is fine.
 void imx_gguf_close(imx_gguf *gguf);

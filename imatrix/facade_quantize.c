@@ -11,11 +11,10 @@
 #include "formats/imatrix_file.h"
 #include "formats/memory.h"
 #include "imatrix/facade.h"
+#include "quant/model_keys.h"
 #include "quant/pipeline.h"
 #include "quant/plan.h"
 #include "quant/recipe.h"
-
-enum { QUANTIZATION_VERSION = 2 }; // of the block layouts, as llama.cpp counts them
 
 struct imatrix_quantizer {
     imx_gguf *source;
@@ -95,7 +94,11 @@ static imx_status open_quantizer(imatrix_quantizer *q, const imatrix_quantize_op
         }
         IMX_TRY(imx_imatrix_read(&q->imatrix, options->imatrix_path, NULL, err));
     }
-    IMX_TRY(imx_plan_new(&q->plan, q->source, recipe, q->imatrix, err));
+    imx_plan_options plan_options;
+    imx_plan_options_init(&plan_options);
+    plan_options.recipe = recipe;
+    plan_options.imatrix = q->imatrix;
+    IMX_TRY(imx_plan_new(&q->plan, q->source, &plan_options, err));
     return imx_alloc_zeroed(&q->losses, q->plan->n_items, sizeof *q->losses, err);
 }
 
@@ -174,33 +177,6 @@ void imatrix_quantizer_tensor(const imatrix_quantizer *quantizer, size_t i,
     memcpy(plan->dims, item->source->dims, sizeof plan->dims);
 }
 
-// The keys llama-quantize writes, with the imatrix's base name instead of a path.
-static imx_status set_imatrix_keys(const imatrix_quantizer *q, imx_gguf_builder *builder,
-                                   imx_error *err) {
-    const imx_imatrix *imatrix = q->imatrix;
-    IMX_TRY(imx_gguf_set_str(builder, "quantize.imatrix.file", q->imatrix_name, err));
-    if (imatrix->n_datasets > 0) {
-        IMX_TRY(imx_gguf_set_str(builder, "quantize.imatrix.dataset", imatrix->datasets[0], err));
-    }
-    IMX_TRY(imx_gguf_set_u32(builder, "quantize.imatrix.entries_count",
-                             (uint32_t)imatrix->n_entries, err));
-    if (imatrix->chunk_count > 0) {
-        IMX_TRY(
-            imx_gguf_set_u32(builder, "quantize.imatrix.chunks_count", imatrix->chunk_count, err));
-    }
-    return IMX_OK;
-}
-
-static imx_status set_keys(const imatrix_quantizer *q, imx_gguf_builder *builder, imx_error *err) {
-    for (size_t i = 0; i < q->source->n_kvs; ++i) {
-        IMX_TRY(imx_gguf_copy_kv(builder, &q->source->kvs[i], err));
-    }
-    IMX_TRY(imx_gguf_set_u32(builder, "general.quantization_version", QUANTIZATION_VERSION, err));
-    IMX_TRY(
-        imx_gguf_set_u32(builder, "general.file_type", imx_recipe_file_type(q->plan->recipe), err));
-    return q->imatrix != NULL ? set_imatrix_keys(q, builder, err) : IMX_OK;
-}
-
 // Writing over the mapped source would destroy it before it is read.
 static imx_status refuse_same_file(const imatrix_quantizer *q, const char *out_path,
                                    imx_error *err) {
@@ -223,7 +199,8 @@ static imx_status run(imatrix_quantizer *q, const char *out_path, imx_error *err
         return status;
     }
     IMX_TRY_GOTO(done, imx_gguf_builder_new(&builder, err));
-    IMX_TRY_GOTO(done, set_keys(q, builder, err));
+    const imx_key_options keys = {.imatrix = q->imatrix, .imatrix_name = q->imatrix_name};
+    IMX_TRY_GOTO(done, imx_model_keys_set(builder, q->source, q->plan, &keys, err));
     IMX_TRY_GOTO(done,
                  imx_pipeline_run(q->plan, q->source, builder, out_path, &options, q->losses, err));
     q->has_run = true;

@@ -20,6 +20,7 @@
 #include "formats/file_map.h"
 #include "formats/memory.h"
 #include "quant/encoder.h"
+#include "quant/item_importance.h"
 
 #define RUN_BYTES (UINT64_C(4) << 20)
 
@@ -151,9 +152,7 @@ static imx_status gather_importance(tensor_job *job, imx_error *err) {
     }
     IMX_TRY(imx_alloc_aligned(&job->diagonals, (size_t)(entry->n_mats * entry->n_cols),
                               sizeof *job->diagonals, err));
-    for (uint64_t mat = 0; mat < entry->n_mats; ++mat) {
-        imx_imatrix_mean_squares(entry, mat, job->diagonals + mat * entry->n_cols);
-    }
+    imx_item_importance(job->item, job->diagonals);
     return IMX_OK;
 }
 
@@ -256,7 +255,7 @@ static imx_status write_header(pipeline *p, imx_gguf_builder *builder) {
     for (size_t i = 0; i < p->plan->n_items; ++i) {
         const imx_plan_item *item = &p->plan->items[i];
         const imx_gguf_tensor *tensor = item->source;
-        IMX_TRY(imx_gguf_add_tensor(builder, tensor->name, item->type, tensor->n_dims, tensor->dims,
+        IMX_TRY(imx_gguf_add_tensor(builder, item->name, item->type, tensor->n_dims, tensor->dims,
                                     p->err));
     }
     IMX_TRY(imx_gguf_builder_header(builder, &header, &header_bytes, p->err));

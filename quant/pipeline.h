@@ -26,6 +26,7 @@ typedef struct imx_pipeline_options {
     int n_threads;                // 0 = all processors
     const imx_progress *progress; // may be NULL
     imx_encode_options encode;
+    bool resume; // go on from what an interrupted run of the same plan has left
 } imx_pipeline_options;
 
 // Writes the planned file atomically to `path`. `builder` holds the keys of the new file and no

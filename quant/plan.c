@@ -246,6 +246,7 @@ static imx_status plan_item(imx_plan_item *item, const model_facts *model, const
                             size_t i, const imx_recipe *recipe, const imx_imatrix *imatrix,
                             imx_error *err) {
     item->source = &source->tensors[i];
+    item->name = item->source->name;
     choose_type(item, model, source, i, recipe);
     item->is_copied = item->type == item->source->type;
     item->size_bytes = imx_type_row_bytes(item->type, imx_gguf_tensor_cols(item->source)) *
@@ -272,18 +273,30 @@ static imx_status plan_items(imx_plan *plan, const model_facts *model, const imx
     return IMX_OK;
 }
 
-imx_status imx_plan_new(imx_plan **out, const imx_gguf *source, const imx_recipe *recipe,
-                        const imx_imatrix *imatrix, imx_error *err) {
+void imx_plan_options_init(imx_plan_options *options) {
+    *options = (imx_plan_options){
+        .output_type = IMX_TYPE_BY_RECIPE,
+        .embedding_type = IMX_TYPE_BY_RECIPE,
+    };
+}
+
+imx_status imx_plan_new(imx_plan **out, const imx_gguf *source, const imx_plan_options *options,
+                        imx_error *err) {
+    const imx_recipe *recipe = options->recipe;
+    const imx_imatrix *imatrix = options->imatrix;
     *out = NULL;
     imx_plan *plan = NULL;
     model_facts model = {0};
     imx_status status;
     IMX_TRY_GOTO(done, imx_alloc_zeroed(&plan, 1, sizeof *plan, err));
     plan->recipe = recipe;
+    plan->n_shards = 1;
     plan->n_items = source->n_tensors;
+    IMX_TRY_GOTO(done, imx_alloc_zeroed(&plan->shards, 1, sizeof *plan->shards, err));
     IMX_TRY_GOTO(done, imx_alloc_zeroed(&plan->items, plan->n_items, sizeof *plan->items, err));
     IMX_TRY_GOTO(done, gather_facts(&model, source, imatrix != NULL, err));
     IMX_TRY_GOTO(done, plan_items(plan, &model, source, imatrix, err));
+    plan->shards[0] = (imx_plan_shard){0, plan->n_items, plan->size_bytes};
     *out = plan;
     plan = NULL;
 done:
@@ -295,6 +308,7 @@ done:
 void imx_plan_free(imx_plan *plan) {
     if (plan != NULL) {
         free(plan->items);
+        free(plan->shards);
         free(plan);
     }
 }

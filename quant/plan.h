@@ -15,32 +15,92 @@
 #include "formats/imatrix_file.h"
 #include "quant/recipe.h"
 
+// Where a tensor's type is not for the recipe to say.
+enum { IMX_TYPE_BY_RECIPE = IMX_TYPE_COUNT };
+
+// "The tensors whose name matches get this type": a row of --tensor-type.
+typedef struct imx_type_override {
+    const char *pattern; // PCRE2, found anywhere in the name, case-sensitive
+    uint32_t type;
+} imx_type_override;
+
+// What becomes of tensors that an imatrix, though given, has nothing for.
+typedef enum imx_missing {
+    IMX_MISSING_NEUTRAL, // quantized with uniform importance
+    IMX_MISSING_FAIL,    // IMX_ERR_MISMATCH naming the first
+    IMX_MISSING_TYPE,    // get missing_type
+} imx_missing;
+
+typedef struct imx_plan_options {
+    const imx_recipe *recipe;           // required
+    const imx_imatrix *imatrix;         // NULL without one
+    bool pure;                          // every quantizable tensor gets the recipe's default type
+    bool leave_output;                  // the output head keeps its type
+    bool allow_requantize;              // quantized sources are decoded and coded again
+    uint32_t output_type;               // of the head, tied or not; or IMX_TYPE_BY_RECIPE
+    uint32_t embedding_type;            // of the token embedding unless it is the head; as above
+    const imx_type_override *overrides; // (n_overrides) first match wins; the two above go first
+    size_t n_overrides;
+    const char *const *include_weights; // (n_included) when not empty, statistics are used only for
+    size_t n_included;                  // tensors whose name contains one of these
+    const char *const
+        *exclude_weights; // (n_excluded) and never for those that contain one of these
+    size_t n_excluded;
+    const uint32_t *pruned_layers; // (n_pruned) layers left out; those behind move up
+    size_t n_pruned;
+    imx_missing missing;
+    uint32_t missing_type;
+    uint32_t prior_tokens; // experts shrink towards the tensor's mean as if that had been seen so
+                           // often (quant/item_importance.h); 0 = not at all
+    bool keep_split;       // shards as in the source
+    uint64_t split_max_bytes; // of tensor data in a shard; 0 = one file
+} imx_plan_options;
+
+// Zeros, and types by recipe.
+void imx_plan_options_init(imx_plan_options *options);
+
 typedef struct imx_plan_item {
     const imx_gguf_tensor *source;       // in the source file
+    const char *name;                    // in the new file: layers may have moved up
     uint32_t type;                       // to write
     uint64_t size_bytes;                 // to write, without padding
-    uint64_t offset;                     // in the data section of the new file
+    uint64_t offset;                     // in the data section of its shard
     bool is_copied;                      // bytes pass through unchanged (type == source->type)
     bool is_fallback;                    // the rule's type does not fit the row length
     const imx_imatrix_entry *statistics; // NULL = uniform importance
     bool lacks_statistics; // an imatrix was given, this tensor will be quantized, and the
                            // imatrix has nothing for it though it could
+    uint32_t prior_tokens; // of the options
+    uint64_t n_starved;    // matrices (experts) that saw fewer tokens than that
 } imx_plan_item;
+
+// A file to write: a run of items.
+typedef struct imx_plan_shard {
+    size_t first_item;
+    size_t n_items;
+    uint64_t size_bytes; // of the data section, padding included
+} imx_plan_shard;
 
 typedef struct imx_plan {
     const imx_recipe *recipe;
     size_t n_items;
     imx_plan_item *items; // (n_items), in the order they will be written
-    uint64_t n_weights;   // in all tensors
-    uint64_t size_bytes;  // of the data section, padding included
+    size_t n_shards;
+    imx_plan_shard *shards;        // (n_shards), at least one; they cover the items in order
+    uint64_t n_weights;            // in all tensors
+    uint64_t size_bytes;           // of all data sections, padding included
+    uint64_t n_layers;             // of the new model
+    const uint32_t *pruned_layers; // (n_pruned) of the options, borrowed
+    size_t n_pruned;
 } imx_plan;
 
-// `imatrix` may be NULL. An imatrix entry whose shape disagrees with the tensor is
-// IMX_ERR_MISMATCH. A source tensor that is already quantized is IMX_ERR_ARGUMENT unless its type
-// stays, one that cannot be decoded is IMX_ERR_UNSUPPORTED. `source` and `imatrix` must outlive the
-// plan. *out is the caller's to imx_plan_free.
-imx_status imx_plan_new(imx_plan **out, const imx_gguf *source, const imx_recipe *recipe,
-                        const imx_imatrix *imatrix, imx_error *err);
+// An imatrix entry whose shape disagrees with the tensor is IMX_ERR_MISMATCH. A source tensor that
+// is already quantized is IMX_ERR_ARGUMENT unless its type stays or requantizing is allowed, one
+// that cannot be decoded is IMX_ERR_UNSUPPORTED; a pattern that does not compile, names no tensor,
+// or layers that cannot be left out are IMX_ERR_ARGUMENT. `source`, and everything the options
+// point to, must outlive the plan. *out is the caller's to imx_plan_free.
+imx_status imx_plan_new(imx_plan **out, const imx_gguf *source, const imx_plan_options *options,
+                        imx_error *err);
 void imx_plan_free(imx_plan *plan);
 
 #endif

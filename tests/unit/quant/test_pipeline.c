@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "formats/atomic_file.h"
+#include "plan_fixture.h"
 #include "quant/encoder.h"
 #include "quant/pipeline.h"
 
@@ -149,7 +150,7 @@ static imx_status run(const fixture *f, const char *recipe, const imx_pipeline_o
                       imx_tensor_loss losses[N_TENSORS], imx_error *err) {
     imx_plan *plan;
     imx_gguf_builder *builder;
-    assert_int_equal(imx_plan_new(&plan, f->source, imx_recipe_find(recipe), f->imatrix, err),
+    assert_int_equal(plan_by_recipe(&plan, f->source, imx_recipe_find(recipe), f->imatrix, err),
                      IMX_OK);
     assert_int_equal(imx_gguf_builder_new(&builder, NULL), IMX_OK);
     for (size_t i = 0; i < f->source->n_kvs; ++i) {
@@ -358,7 +359,7 @@ static void the_alignment_cannot_change(void **state) {
     imx_error err;
     const imx_pipeline_options options = {1, NULL};
     open_fixture(&f, 0.0f);
-    assert_int_equal(imx_plan_new(&plan, f.source, imx_recipe_find("F16"), NULL, &err), IMX_OK);
+    assert_int_equal(plan_by_recipe(&plan, f.source, imx_recipe_find("F16"), NULL, &err), IMX_OK);
     assert_int_equal(imx_gguf_builder_new(&builder, NULL), IMX_OK);
     assert_int_equal(imx_gguf_set_u32(builder, "general.alignment", 64, NULL), IMX_OK);
     assert_int_equal(imx_pipeline_run(plan, f.source, builder, f.path, &options, NULL, &err),

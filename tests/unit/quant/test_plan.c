@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "model_fixture.h"
+#include "plan_fixture.h"
 #include "quant/plan.h"
 
 static const model_numbers small = {8, 8, 8, 0};
@@ -16,7 +17,7 @@ static imx_plan *plan_of(const model_fixture *model, const char *recipe,
                          const imx_imatrix *imatrix) {
     imx_plan *plan;
     imx_error err = {IMX_OK, ""};
-    assert_int_equal(imx_plan_new(&plan, &model->gguf, imx_recipe_find(recipe), imatrix, &err),
+    assert_int_equal(plan_by_recipe(&plan, &model->gguf, imx_recipe_find(recipe), imatrix, &err),
                      IMX_OK);
     return plan;
 }
@@ -208,7 +209,7 @@ static void statistics_by_shape(void **state) {
         imx_plan *plan;
         imx_error err = {IMX_OK, ""};
         const imx_status status =
-            imx_plan_new(&plan, &model->gguf, imx_recipe_find("Q4_K_S"), imatrix, &err);
+            plan_by_recipe(&plan, &model->gguf, imx_recipe_find("Q4_K_S"), imatrix, &err);
         if (rows[i].fits) {
             assert_int_equal(status, IMX_OK);
             assert_ptr_equal(plan->items[0].statistics, imx_imatrix_find(imatrix, name));
@@ -273,7 +274,7 @@ static void quantized_sources(void **state) {
     assert_true(plan->items[0].is_copied);
     imx_plan_free(plan);
     imx_error err;
-    assert_int_equal(imx_plan_new(&plan, &model->gguf, imx_recipe_find("Q6_K"), NULL, &err),
+    assert_int_equal(plan_by_recipe(&plan, &model->gguf, imx_recipe_find("Q6_K"), NULL, &err),
                      IMX_ERR_ARGUMENT);
     assert_non_null(strstr(err.message, "blk.0.attn_q.weight"));
     assert_non_null(strstr(err.message, "F16"));
@@ -286,7 +287,7 @@ static void sources_that_cannot_be_decoded(void **state) {
     model_add(model, "blk.0.attn_q.weight", IMX_TYPE_F64, 256, 8, 1);
     imx_plan *plan;
     imx_error err;
-    assert_int_equal(imx_plan_new(&plan, &model->gguf, imx_recipe_find("Q6_K"), NULL, &err),
+    assert_int_equal(plan_by_recipe(&plan, &model->gguf, imx_recipe_find("Q6_K"), NULL, &err),
                      IMX_ERR_UNSUPPORTED);
     model_close(model);
 }

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "model_fixture.h"
+#include "plan_fixture.h"
 #include "quant/plan.h"
 
 typedef struct schema_model {
@@ -126,7 +127,7 @@ static void check_section(const model_fixture *model, FILE *file, const imx_reci
     }
     fseek(file, position, SEEK_SET);
     imx_plan *plan;
-    assert_int_equal(imx_plan_new(&plan, &model->gguf, recipe, NULL, NULL), IMX_OK);
+    assert_int_equal(plan_by_recipe(&plan, &model->gguf, recipe, NULL, NULL), IMX_OK);
     for (size_t i = 0; i < plan->n_items; ++i) {
         if (plan->items[i].type != expected[i]) {
             fail_msg("%s: %s is not to be %s", imx_recipe_name(recipe), model->tensors[i].name,
