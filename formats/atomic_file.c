@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "formats/memory.h"
+#include "formats/output_target.h"
 
 enum {
     BUFFER_BYTES = 1 << 20,
@@ -44,7 +45,7 @@ static temp_slot temp_slots[MAX_OPEN];
 struct imx_atomic_file {
     int fd;
     temp_slot *temp; // NULL when written directly
-    char *path;      // final name, symbolic links resolved
+    imx_output_target target;
     uint64_t size_bytes;
     size_t n_buffered;
     uint8_t buffer[BUFFER_BYTES];
@@ -69,21 +70,11 @@ void imx_atomic_file_unlink_all(void) {
     }
 }
 
-static imx_status fail_io(const char *path, const char *what, imx_error *err) {
-    return imx_fail(err, IMX_ERR_IO, "%s: %s: %s", path, what, strerror(errno));
-}
-
-// Length of the directory part of `path`, its last slash included; 0 when there is none.
-static size_t directory_len(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? 0 : (size_t)(slash - path) + 1;
-}
-
 // Opens "DIRECTORY/.NAME.PID-N.tmp" beside `path` with the first N that is free, and puts its name
 // into temp[PATH_MAX]. -1 and errno on failure.
 static int create_beside(const char *path, char *temp) {
     static atomic_uint counter;
-    const size_t dir_len = directory_len(path);
+    const size_t dir_len = imx_directory_len(path);
     for (int attempt = 0; attempt < MAX_ATTEMPTS; ++attempt) {
         const int n =
             snprintf(temp, PATH_MAX, "%.*s.%.*s.%ld-%u.tmp", (int)dir_len, path, MAX_BASE_NAME,
@@ -100,73 +91,37 @@ static int create_beside(const char *path, char *temp) {
     return -1;
 }
 
-// `mode` is that of the file to be replaced, 0 when there is none.
-static imx_status open_temp(imx_atomic_file *file, mode_t mode, imx_error *err) {
+static imx_status open_temp(imx_atomic_file *file, imx_error *err) {
     temp_slot *slot = claim_slot();
     if (slot == NULL) {
-        return imx_fail(err, IMX_ERR_ARGUMENT, "%s: %d output files are open already", file->path,
-                        MAX_OPEN);
+        return imx_fail(err, IMX_ERR_ARGUMENT, "%s: %d output files are open already",
+                        file->target.path, MAX_OPEN);
     }
-    file->fd = create_beside(file->path, slot->path);
+    file->fd = create_beside(file->target.path, slot->path);
     if (file->fd < 0) {
         atomic_store(&slot->state, SLOT_FREE);
-        return fail_io(file->path,
-                       "cannot create a temporary file beside it (the directory must exist and be "
-                       "writable)",
-                       err);
+        return imx_fail_io(file->target.path,
+                           "cannot create a temporary file beside it (the directory must exist and "
+                           "be writable)",
+                           err);
     }
     atomic_store(&slot->state, SLOT_LIVE);
     file->temp = slot;
-    if (mode != 0) {
+    if (file->target.mode != 0) {
         // Best effort: some file systems have no modes to change.
-        (void)!fchmod(file->fd, mode);
+        (void)!fchmod(file->fd, file->target.mode);
     }
     return IMX_OK;
 }
 
 static imx_status open_special(imx_atomic_file *file, imx_error *err) {
-    file->fd = open(file->path, O_WRONLY | O_CLOEXEC);
-    return file->fd < 0 ? fail_io(file->path, "cannot open for writing", err) : IMX_OK;
+    file->fd = open(file->target.path, O_WRONLY | O_CLOEXEC);
+    return file->fd < 0 ? imx_fail_io(file->target.path, "cannot open for writing", err) : IMX_OK;
 }
 
-static imx_status open_existing(imx_atomic_file *file, const char *path, mode_t mode,
-                                imx_error *err) {
-    if (S_ISDIR(mode)) {
-        return imx_fail(err, IMX_ERR_IO, "%s: is a directory; name a file in it", path);
-    }
-    // A pipe behind /dev/stdout has no path that could be resolved.
-    file->path = S_ISREG(mode) ? realpath(path, NULL) : strdup(path);
-    if (file->path == NULL) {
-        return fail_io(path, "cannot resolve this name", err);
-    }
-    if (access(file->path, W_OK) != 0) {
-        return fail_io(path, "cannot write to the existing file", err);
-    }
-    return S_ISREG(mode) ? open_temp(file, mode & 07777, err) : open_special(file, err);
-}
-
-static imx_status open_new(imx_atomic_file *file, const char *path, imx_error *err) {
-    struct stat info;
-    if (lstat(path, &info) == 0) {
-        return imx_fail(err, IMX_ERR_IO, "%s: is a symbolic link to nothing; remove it first",
-                        path);
-    }
-    if (path[directory_len(path)] == '\0') {
-        return imx_fail(err, IMX_ERR_IO, "'%s': is not the name of a file", path);
-    }
-    file->path = strdup(path);
-    if (file->path == NULL) {
-        return imx_fail_memory(err, strlen(path) + 1);
-    }
-    return open_temp(file, 0, err);
-}
-
-static imx_status open_destination(imx_atomic_file *file, const char *path, imx_error *err) {
-    struct stat info;
-    if (stat(path, &info) == 0) {
-        return open_existing(file, path, info.st_mode, err);
-    }
-    return errno == ENOENT ? open_new(file, path, err) : fail_io(path, "cannot write here", err);
+static imx_status open_target(imx_atomic_file *file, const char *path, imx_error *err) {
+    IMX_TRY(imx_output_target_find(&file->target, path, err));
+    return file->target.is_special ? open_special(file, err) : open_temp(file, err);
 }
 
 imx_status imx_atomic_file_open(imx_atomic_file **out, const char *path, imx_error *err) {
@@ -174,7 +129,7 @@ imx_status imx_atomic_file_open(imx_atomic_file **out, const char *path, imx_err
     *out = NULL;
     IMX_TRY(imx_alloc_zeroed(&file, 1, sizeof *file, err));
     file->fd = -1;
-    const imx_status status = open_destination(file, path, err);
+    const imx_status status = open_target(file, path, err);
     if (status != IMX_OK) {
         imx_atomic_file_abort(file);
         return status;
@@ -183,19 +138,11 @@ imx_status imx_atomic_file_open(imx_atomic_file **out, const char *path, imx_err
     return IMX_OK;
 }
 
-static imx_status write_through(imx_atomic_file *file, const uint8_t *bytes, size_t n,
+static imx_status write_through(imx_atomic_file *file, const void *data, size_t size_bytes,
                                 imx_error *err) {
-    while (n > 0) {
-        const ssize_t written = write(file->fd, bytes, n);
-        if (written < 0 && errno != EINTR) {
-            return fail_io(file->path, "cannot write, the file is left as it was", err);
-        }
-        if (written > 0) {
-            bytes += written;
-            n -= (size_t)written;
-        }
-    }
-    return IMX_OK;
+    return imx_write_all(file->fd, data, size_bytes)
+               ? IMX_OK
+               : imx_fail_io(file->target.path, "cannot write, the file is left as it was", err);
 }
 
 static imx_status flush(imx_atomic_file *file, imx_error *err) {
@@ -223,38 +170,26 @@ uint64_t imx_atomic_file_size(const imx_atomic_file *file) {
     return file->size_bytes;
 }
 
-// Makes the new name itself last. Best effort: the file is in place, and some file systems cannot.
-static void sync_directory(const char *path) {
-    char *dir = strndup(path, directory_len(path));
-    if (dir != NULL) {
-        const int fd = open(dir[0] != '\0' ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0) {
-            (void)!fsync(fd);
-            close(fd);
-        }
-        free(dir);
-    }
-}
-
 static imx_status finish(imx_atomic_file *file, imx_error *err) {
     IMX_TRY(flush(file, err));
     if (file->temp != NULL && fsync(file->fd) != 0) {
-        return fail_io(file->path, "cannot sync to the disk, the file is left as it was", err);
+        return imx_fail_io(file->target.path, "cannot sync to the disk, the file is left as it was",
+                           err);
     }
     const int fd = file->fd;
     file->fd = -1;
     if (close(fd) != 0) {
-        return fail_io(file->path, "cannot close, the file is left as it was", err);
+        return imx_fail_io(file->target.path, "cannot close, the file is left as it was", err);
     }
     if (file->temp == NULL) {
         return IMX_OK;
     }
-    if (rename(file->temp->path, file->path) != 0) {
-        return fail_io(file->path, "cannot rename the finished file to this name", err);
+    if (rename(file->temp->path, file->target.path) != 0) {
+        return imx_fail_io(file->target.path, "cannot rename the finished file to this name", err);
     }
     atomic_store(&file->temp->state, SLOT_FREE);
     file->temp = NULL;
-    sync_directory(file->path);
+    imx_directory_sync(file->target.path);
     return IMX_OK;
 }
 
@@ -275,7 +210,7 @@ void imx_atomic_file_abort(imx_atomic_file *file) {
         unlink(file->temp->path);
         atomic_store(&file->temp->state, SLOT_FREE);
     }
-    free(file->path);
+    imx_output_target_free(&file->target);
     free(file);
 }
 

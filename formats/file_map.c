@@ -80,3 +80,10 @@ void imx_file_map_will_need(const uint8_t *data, uint64_t size_bytes) {
 void imx_file_map_release(const uint8_t *data, uint64_t size_bytes) {
     advise(data, size_bytes, MADV_DONTNEED, 1);
 }
+
+void imx_file_map_drop(const uint8_t *data, uint64_t size_bytes) {
+#ifdef MADV_PAGEOUT // Linux 5.4; reaches only what is mapped, so it comes first
+    advise(data, size_bytes, MADV_PAGEOUT, 1);
+#endif
+    imx_file_map_release(data, size_bytes);
+}

@@ -23,9 +23,11 @@ imx_status imx_file_map_open(imx_file_map *map, const char *path, imx_error *err
 // Unmaps and zeroes *map. A zeroed map is fine.
 void imx_file_map_close(imx_file_map *map);
 
-// Tells the system that `size_bytes` bytes at `data` (inside the map) will be read soon, or will
-// not be read again. Advice only: never fails, never changes what is read.
+// Tells the system that `size_bytes` bytes at `data` (inside the map) will be read soon; need not
+// stay in the process's memory; need not stay in the page cache either. Advice only: never fails,
+// never changes what is read.
 void imx_file_map_will_need(const uint8_t *data, uint64_t size_bytes);
 void imx_file_map_release(const uint8_t *data, uint64_t size_bytes);
+void imx_file_map_drop(const uint8_t *data, uint64_t size_bytes);
 
 #endif

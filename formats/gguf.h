@@ -104,6 +104,15 @@ imx_status imx_gguf_parse(imx_gguf **out, const uint8_t *data, uint64_t size_byt
 // error that names it.
 imx_status imx_gguf_open_model(imx_gguf **out, const char *path, imx_error *err);
 
+// The files a model lies in: itself or its shards. The tensor's `shard` is a number among them.
+size_t imx_gguf_n_files(const imx_gguf *gguf);
+const imx_gguf *imx_gguf_file(const imx_gguf *gguf, size_t i);
+
+// The name of shard `no` (from 0) of `count` of the model "NAME.gguf" or "NAME":
+// "NAME-00001-of-00003.gguf". *out is the caller's to free().
+imx_status imx_gguf_shard_path(char **out, const char *path, uint32_t no, uint32_t count,
+                               imx_error *err);
+
 // Closes the file and frees every view into it. NULL is fine.
 void imx_gguf_close(imx_gguf *gguf);
 
@@ -177,6 +186,11 @@ imx_status imx_gguf_set_array(imx_gguf_builder *builder, const char *key, imx_gg
 
 // Copies a key with its raw value.
 imx_status imx_gguf_copy_kv(imx_gguf_builder *builder, const imx_gguf_kv *kv, imx_error *err);
+
+// Where the value of a key will begin in the header (a string: its length); false when it is
+// absent.
+bool imx_gguf_builder_value_offset(const imx_gguf_builder *builder, const char *key,
+                                   size_t *offset);
 
 // Removes a key; nothing happens when it is absent.
 void imx_gguf_unset(imx_gguf_builder *builder, const char *key);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/gguf_internal.h"
 #include "formats/little_endian.h"
 #include "formats/memory.h"
 
@@ -223,55 +224,20 @@ static imx_status read_magic_and_counts(cursor *c, imx_gguf *gguf) {
     return IMX_OK;
 }
 
-static int compare_str(imx_str a, imx_str b) {
-    const size_t n = a.len < b.len ? a.len : b.len;
-    const int order = n > 0 ? memcmp(a.data, b.data, n) : 0;
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
-static int compare_kvs(const void *a, const void *b) {
-    return compare_str((*(const imx_gguf_kv *const *)a)->key,
-                       (*(const imx_gguf_kv *const *)b)->key);
-}
-
-static int compare_tensors(const void *a, const void *b) {
-    return strcmp((*(const imx_gguf_tensor *const *)a)->name,
-                  (*(const imx_gguf_tensor *const *)b)->name);
-}
-
 static imx_status read_kvs(cursor *c, imx_gguf *gguf) {
     IMX_TRY(imx_alloc_zeroed(&gguf->kvs, gguf->n_kvs, sizeof *gguf->kvs, c->err));
-    IMX_TRY(imx_alloc_zeroed(&gguf->kvs_by_key, gguf->n_kvs, sizeof(void *), c->err));
     for (size_t i = 0; i < gguf->n_kvs; ++i) {
         IMX_TRY(read_kv(c, &gguf->kvs[i]));
-        gguf->kvs_by_key[i] = &gguf->kvs[i];
     }
-    qsort(gguf->kvs_by_key, gguf->n_kvs, sizeof(void *), compare_kvs);
-    for (size_t i = 1; i < gguf->n_kvs; ++i) {
-        if (compare_kvs(&gguf->kvs_by_key[i - 1], &gguf->kvs_by_key[i]) == 0) {
-            const imx_str key = gguf->kvs_by_key[i]->key;
-            return imx_fail(c->err, IMX_ERR_FORMAT, "%s: the key '%.*s' is there twice", c->path,
-                            (int)(key.len < 200 ? key.len : 200), key.data);
-        }
-    }
-    return IMX_OK;
+    return imx_gguf_index_kvs(gguf, c->err);
 }
 
 static imx_status read_tensors(cursor *c, imx_gguf *gguf) {
     IMX_TRY(imx_alloc_zeroed(&gguf->tensors, gguf->n_tensors, sizeof *gguf->tensors, c->err));
-    IMX_TRY(imx_alloc_zeroed(&gguf->tensors_by_name, gguf->n_tensors, sizeof(void *), c->err));
     for (size_t i = 0; i < gguf->n_tensors; ++i) {
         IMX_TRY(read_tensor(c, &gguf->tensors[i]));
-        gguf->tensors_by_name[i] = &gguf->tensors[i];
     }
-    qsort(gguf->tensors_by_name, gguf->n_tensors, sizeof(void *), compare_tensors);
-    for (size_t i = 1; i < gguf->n_tensors; ++i) {
-        if (compare_tensors(&gguf->tensors_by_name[i - 1], &gguf->tensors_by_name[i]) == 0) {
-            return imx_fail(c->err, IMX_ERR_FORMAT, "%s: the tensor '%s' is there twice", c->path,
-                            gguf->tensors_by_name[i]->name);
-        }
-    }
-    return IMX_OK;
+    return imx_gguf_index_tensors(gguf, c->err);
 }
 
 static imx_status read_alignment(const cursor *c, imx_gguf *gguf) {
@@ -323,7 +289,6 @@ static imx_status bind_data(const cursor *c, imx_gguf *gguf) {
 static imx_status parse(imx_gguf *gguf, cursor *c) {
     IMX_TRY(read_magic_and_counts(c, gguf));
     IMX_TRY(read_kvs(c, gguf));
-
     IMX_TRY(read_tensors(c, gguf));
     IMX_TRY(read_alignment(c, gguf));
     return bind_data(c, gguf);
@@ -362,29 +327,18 @@ void imx_gguf_close(imx_gguf *gguf) {
     if (gguf == NULL) {
         return;
     }
-    for (size_t i = 0; gguf->tensors != NULL && i < gguf->n_tensors; ++i) {
+    // The names of a joined model are those of its shards.
+    for (size_t i = 0; gguf->shards == NULL && gguf->tensors != NULL && i < gguf->n_tensors; ++i) {
         free(gguf->tensors[i].name);
     }
+    for (size_t i = 0; i < gguf->n_shards; ++i) {
+        imx_gguf_close(gguf->shards[i]);
+    }
+    free(gguf->shards);
     free(gguf->tensors);
     free(gguf->tensors_by_name);
     free(gguf->kvs);
     free(gguf->kvs_by_key);
     imx_file_map_close(&gguf->map);
     free(gguf);
-}
-
-const imx_gguf_kv *imx_gguf_find_kv(const imx_gguf *gguf, const char *key) {
-    const imx_gguf_kv wanted = {.key = {key, strlen(key)}};
-    const imx_gguf_kv *pointer = &wanted;
-    const imx_gguf_kv **found =
-        bsearch(&pointer, gguf->kvs_by_key, gguf->n_kvs, sizeof(void *), compare_kvs);
-    return found != NULL ? *found : NULL;
-}
-
-const imx_gguf_tensor *imx_gguf_find_tensor(const imx_gguf *gguf, const char *name) {
-    const imx_gguf_tensor wanted = {.name = (char *)(uintptr_t)name}; // only read
-    const imx_gguf_tensor *pointer = &wanted;
-    const imx_gguf_tensor **found =
-        bsearch(&pointer, gguf->tensors_by_name, gguf->n_tensors, sizeof(void *), compare_tensors);
-    return found != NULL ? *found : NULL;
 }

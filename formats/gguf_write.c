@@ -11,6 +11,11 @@
 #include "formats/little_endian.h"
 #include "formats/memory.h"
 
+enum {
+    HEAD_BYTES = 4 + 4 + 8 + 8, // magic, version, counts
+    KV_BYTES = 8 + 4,           // of a key beside its letters and value
+};
+
 // A growing run of bytes.
 typedef struct buffer {
     uint8_t *bytes;
@@ -202,6 +207,20 @@ void imx_gguf_unset(imx_gguf_builder *builder, const char *key) {
         memmove(kv, kv + 1, behind * sizeof *kv);
         --builder->n_kvs;
     }
+}
+
+bool imx_gguf_builder_value_offset(const imx_gguf_builder *builder, const char *key,
+                                   size_t *offset) {
+    const pending_kv *kv = find_pending(builder, key);
+    if (kv == NULL) {
+        return false;
+    }
+    *offset = HEAD_BYTES;
+    for (const pending_kv *before = builder->kvs; before < kv; ++before) {
+        *offset += KV_BYTES + strlen(before->key) + before->value.n;
+    }
+    *offset += KV_BYTES + strlen(key);
+    return true;
 }
 
 imx_status imx_gguf_add_tensor(imx_gguf_builder *builder, const char *name, uint32_t type,

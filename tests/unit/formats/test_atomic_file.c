@@ -22,50 +22,8 @@
 
 #include <cmocka.h>
 
+#include "file_fixture.h"
 #include "formats/atomic_file.h"
-
-// Every test runs in a fresh directory, which is the current one.
-static int enter_directory(void **state) {
-    char path[] = "/tmp/imatrix-test-atomic-XXXXXX";
-    if (mkdtemp(path) == NULL || chdir(path) != 0) {
-        return -1;
-    }
-    *state = strdup(path);
-    return 0;
-}
-
-static int leave_directory(void **state) {
-    char command[PATH_MAX + 16];
-    snprintf(command, sizeof command, "rm -rf '%s'", (char *)*state);
-    free(*state);
-    return chdir("/") != 0 || system(command) != 0 ? -1 : 0;
-}
-
-static void write_plain(const char *path, const char *content) {
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    fputs(content, file);
-    fclose(file);
-}
-
-static void assert_content(const char *path, const char *content) {
-    char buffer[256] = {0};
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    assert_true(fread(buffer, 1, sizeof buffer - 1, file) == strlen(content));
-    assert_string_equal(buffer, content);
-    fclose(file);
-}
-
-static void assert_n_files(int expected) {
-    int n = 0;
-    DIR *dir = opendir(".");
-    while (readdir(dir) != NULL) {
-        ++n;
-    }
-    closedir(dir);
-    assert_int_equal(n - 2, expected); // . and ..
-}
 
 static imx_atomic_file *open_file(const char *path) {
     imx_atomic_file *file;
