@@ -21,5 +21,10 @@ void imx_decode_q3_k(const void *blocks, float *out, size_t n_weights);
 void imx_decode_q4_k(const void *blocks, float *out, size_t n_weights);
 void imx_decode_q5_k(const void *blocks, float *out, size_t n_weights);
 void imx_decode_q6_k(const void *blocks, float *out, size_t n_weights);
+void imx_decode_iq4_nl(const void *blocks, float *out, size_t n_weights);
+void imx_decode_iq4_xs(const void *blocks, float *out, size_t n_weights);
+void imx_decode_tq1_0(const void *blocks, float *out, size_t n_weights);
+void imx_decode_tq2_0(const void *blocks, float *out, size_t n_weights);
+void imx_decode_mxfp4(const void *blocks, float *out, size_t n_weights);
 
 #endif

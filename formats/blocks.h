@@ -13,8 +13,8 @@
 #include "formats/half.h"
 
 enum {
-    IMX_BLOCK_LEN = 32,        // weights in a block of the *_0 and *_1 types
-    IMX_SUPER_BLOCK_LEN = 256, // weights in a super-block of the K-quants
+    IMX_BLOCK_LEN = 32,        // weights in a block of the *_0 and *_1 types, IQ4_NL and MXFP4
+    IMX_SUPER_BLOCK_LEN = 256, // weights in a super-block of the K-quants, IQ4_XS and the TQs
 };
 
 // x = d · (q - 8), q in 0..15: 4.5 bits per weight. Byte j holds weight j low, weight j+16 high.
@@ -106,6 +106,51 @@ typedef struct imx_block_q6_k {
     imx_f16 d;
 } imx_block_q6_k;
 
+// x = d · T[q], q in 0..15, T = imx_iq4_values: 4.5 bits per weight. Bytes as in Q4_0.
+typedef struct imx_block_iq4_nl {
+    imx_f16 d;
+    uint8_t qs[16];
+} imx_block_iq4_nl;
+
+// x = d · (s - 32) · T[q], q in 0..15, T as in IQ4_NL, 8 sub-blocks of 32: 4.25 bits per weight.
+// s, 6 bits: low nibble of s[j] in half j % 2 of scales_l[j / 2], bits 4..5 at bit 2·j of scales_h.
+// qs: 16 bytes for each sub-block, as in Q4_0.
+typedef struct imx_block_iq4_xs {
+    imx_f16 d;
+    uint16_t scales_h;
+    uint8_t scales_l[4];
+    uint8_t qs[128];
+} imx_block_iq4_xs;
+
+// x = d · (q - 1), q in 0..2: 1.6875 bits per weight. A byte b holds up to five codes as digits of
+// the fraction b / 256 to base 3, first weight first: times 3, what carries out of the byte is the
+// code and what stays is the next fraction. Byte l of the first 32 of qs holds weights l, l+32, ..,
+// l+128, byte l of the other 16 weights 160 + l + 16·k, k in 0..4, and byte l of qh weights
+// 240 + l + 4·k, k in 0..3.
+typedef struct imx_block_tq1_0 {
+    uint8_t qs[48];
+    uint8_t qh[4];
+    imx_f16 d;
+} imx_block_tq1_0;
+
+// x = d · (q - 1), q in 0..2: 2.0625 bits per weight. qs as in Q2_K.
+typedef struct imx_block_tq2_0 {
+    uint8_t qs[64];
+    imx_f16 d;
+} imx_block_tq2_0;
+
+// x = 2^(e - 127) · M[q] / 2, q in 0..15, M = imx_mxfp4_values, the 4-bit floats e2m1 with a sign,
+// doubled: 4.25 bits per weight. Bytes as in Q4_0.
+typedef struct imx_block_mxfp4 {
+    uint8_t e;
+    uint8_t qs[16];
+} imx_block_mxfp4;
+
+static const int8_t imx_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                          1,    13,   25,  38,  53,  69,  89,  113};
+static const int8_t imx_mxfp4_values[16] = {0, 1,  2,  3,  4,  6,  8,  12,
+                                            0, -1, -2, -3, -4, -6, -8, -12};
+
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are read as they lie");
 static_assert(sizeof(imx_block_q4_0) == 18, "Q4_0 is 18 bytes");
 static_assert(sizeof(imx_block_q4_1) == 20, "Q4_1 is 20 bytes");
@@ -117,6 +162,11 @@ static_assert(sizeof(imx_block_q3_k) == 110, "Q3_K is 110 bytes");
 static_assert(sizeof(imx_block_q4_k) == 144, "Q4_K is 144 bytes");
 static_assert(sizeof(imx_block_q5_k) == 176, "Q5_K is 176 bytes");
 static_assert(sizeof(imx_block_q6_k) == 210, "Q6_K is 210 bytes");
+static_assert(sizeof(imx_block_iq4_nl) == 18, "IQ4_NL is 18 bytes");
+static_assert(sizeof(imx_block_iq4_xs) == 136, "IQ4_XS is 136 bytes");
+static_assert(sizeof(imx_block_tq1_0) == 54, "TQ1_0 is 54 bytes");
+static_assert(sizeof(imx_block_tq2_0) == 66, "TQ2_0 is 66 bytes");
+static_assert(sizeof(imx_block_mxfp4) == 17, "MXFP4 is 17 bytes");
 
 // The 6-bit scale and min of sub-block j (0..7) of a Q4_K or Q5_K super-block.
 static inline void imx_k_scale_min(const uint8_t scales[12], int j, uint8_t *scale, uint8_t *min) {
@@ -133,6 +183,13 @@ static inline void imx_k_scale_min(const uint8_t scales[12], int j, uint8_t *sca
 static inline int imx_q3_k_scale(const uint8_t scales[12], int j) {
     const int low = j < 8 ? scales[j] & 15 : scales[j - 8] >> 4;
     const int high = scales[8 + j % 4] >> (2 * (j / 4)) & 3;
+    return (low | high << 4) - 32;
+}
+
+// The signed scale (-32..31) of sub-block j (0..7) of an IQ4_XS super-block.
+static inline int imx_iq4_xs_scale(const imx_block_iq4_xs *block, int j) {
+    const int low = block->scales_l[j / 2] >> (4 * (j % 2)) & 15;
+    const int high = block->scales_h >> (2 * j) & 3;
     return (low | high << 4) - 32;
 }
 

@@ -45,14 +45,26 @@ uint32_t imx_recipe_default_type(const imx_recipe *recipe) {
     return recipe->default_type;
 }
 
-const imx_rule *imx_recipe_rule(const imx_recipe *recipe, imx_mix_role role, uint32_t facts) {
+bool imx_recipe_is_copy(const imx_recipe *recipe) {
+    return recipe->is_copy;
+}
+
+static const imx_rule *first_rule(const imx_recipe *recipe, imx_mix_role role, uint32_t facts) {
     const uint32_t bit = 1u << (recipe - imx_recipe_table);
     for (size_t i = 0; i < imx_rule_count; ++i) {
         const imx_rule *rule = &imx_rule_table[i];
-        if ((rule->recipes & bit) != 0 && rule->role == role &&
+        if ((rule->recipes & bit) != 0 && (rule->role == IMX_ANY_ROLE || rule->role == (int)role) &&
             (facts & rule->facts) == rule->facts) {
             return rule;
         }
     }
     return NULL;
+}
+
+const imx_rule *imx_recipe_rule(const imx_recipe *recipe, imx_mix_role role, uint32_t facts) {
+    const imx_rule *rule = NULL;
+    for (; recipe != NULL && rule == NULL; recipe = recipe->base) {
+        rule = first_rule(recipe, role, facts);
+    }
+    return rule;
 }

@@ -104,6 +104,45 @@ static float oracle_q6_k(const uint8_t *b, int i) {
     return half_at(b, 208) * (float)(int8_t)b[192 + i / 16] * (float)(q - 32);
 }
 
+static const int iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                   1,    13,   25,  38,  53,  69,  89,  113};
+
+static float oracle_iq4_nl(const uint8_t *b, int i) {
+    return half_at(b, 0) * (float)iq4_values[nibble_32(b, 2, i)];
+}
+
+static float oracle_iq4_xs(const uint8_t *b, int i) {
+    const int j = i / 32;
+    const int s =
+        bits_at(b, 4 + j / 2, 4 * (j % 2), 4) + 16 * bits_at(b, 2 + j / 4, 2 * (j % 4), 2);
+    const int q = nibble_32(b, 8 + 16 * j, i % 32);
+    return half_at(b, 0) * (float)(s - 32) * (float)iq4_values[q];
+}
+
+// Digit k of b / 256 to base 3.
+static int digit(int b, int k) {
+    static const int power[5] = {1, 3, 9, 27, 81};
+    return b * power[k] % 256 * 3 / 256;
+}
+
+static float oracle_tq1_0(const uint8_t *b, int i) {
+    const int q = i < 160   ? digit(b[i % 32], i / 32)
+                  : i < 240 ? digit(b[32 + i % 16], (i - 160) / 16)
+                            : digit(b[48 + i % 4], (i - 240) / 4);
+    return half_at(b, 52) * (float)(q - 1);
+}
+
+static float oracle_tq2_0(const uint8_t *b, int i) {
+    return half_at(b, 64) * (float)(two_bits(b, 0, i) - 1);
+}
+
+static float oracle_mxfp4(const uint8_t *b, int i) {
+    static const float magnitudes[8] = {0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f};
+    const int q = nibble_32(b, 1, i);
+    const float magnitude = ldexpf(magnitudes[q % 8], b[0] - 127);
+    return q > 8 ? -magnitude : magnitude;
+}
+
 static float oracle_f16(const uint8_t *b, int i) {
     return half_at(b, 2 * i);
 }
@@ -139,6 +178,11 @@ static const struct row {
     {IMX_TYPE_Q4_K, oracle_q4_k, {0, 2}, 0x9ad9738bc0fff40d},
     {IMX_TYPE_Q5_K, oracle_q5_k, {0, 2}, 0xb626ee0aa3b7e3e6},
     {IMX_TYPE_Q6_K, oracle_q6_k, {208, -1}, 0x547c1a54551c4e0b},
+    {IMX_TYPE_IQ4_NL, oracle_iq4_nl, {0, -1}, 0x34c53023a2f503e5},
+    {IMX_TYPE_IQ4_XS, oracle_iq4_xs, {0, -1}, 0xe45bd6590a1031d7},
+    {IMX_TYPE_TQ1_0, oracle_tq1_0, {52, -1}, 0x9fb1380ef3022325},
+    {IMX_TYPE_TQ2_0, oracle_tq2_0, {64, -1}, 0xd0bb4fa18f734325},
+    {IMX_TYPE_MXFP4, oracle_mxfp4, {-1, -1}, 0x7a0d087889b19725},
 };
 
 enum {
@@ -253,6 +297,21 @@ static void test_by_hand(void **state) {
     q6_k[209] = 0x34;
     imx_type_traits_of(IMX_TYPE_Q6_K)->decode(q6_k, out, 256);
     assert_true(out[213] == -6.75f && out[208] == 24.0f);
+
+    // TQ1_0: d = 1. Digits 2, 0, 1, 0, 0 are 2/3 + 1/27 of 256 = 180.1, rounded up: 181.
+    uint8_t tq1_0[54] = {0};
+    tq1_0[53] = 0x3c;
+    tq1_0[7] = 181;
+    imx_type_traits_of(IMX_TYPE_TQ1_0)->decode(tq1_0, out, 256);
+    assert_true(out[7] == 1.0f && out[39] == -1.0f && out[71] == 0.0f && out[103] == -1.0f);
+
+    // MXFP4: 2^(130 - 127) · -3 for code 13 of weight 16, subnormal steps at e = 0.
+    uint8_t mxfp4[17] = {130, 0xd0};
+    imx_type_traits_of(IMX_TYPE_MXFP4)->decode(mxfp4, out, 32);
+    assert_true(out[16] == -24.0f && out[0] == 0.0f);
+    mxfp4[0] = 0;
+    imx_type_traits_of(IMX_TYPE_MXFP4)->decode(mxfp4, out, 32);
+    assert_true(out[16] == -3 * 0x1p-127f);
 }
 
 int main(void) {
