@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Types are chosen from facts that are all gathered before the first choice: nothing depends on the
-// order in which tensors are visited. Where rules count layers, a tensor's place is its rank among
-// the tensors of its role by layer and name, not a running counter.
+// A plan is made in steps, each for all tensors before the next begins:
+//
+//     which tensors, and their names    pruned layers leave, those behind move up
+//     facts                             what rules ask, plan_facts.c
+//     statistics and types              plan_statistics.c, plan_types.c
+//     offsets and shards
+//
+// so that no tensor's type depends on the order of the file or on what is decided for another.
 
 #include "quant/plan.h"
 
@@ -12,189 +17,93 @@
 #include <string.h>
 
 #include "formats/memory.h"
-#include "quant/recipe_internal.h"
-#include "quant/tensor_role.h"
+#include "quant/layer_pruning.h"
+#include "quant/plan_internal.h"
 
-// What rules ask about the model as a whole.
-typedef struct model_facts {
-    uint32_t facts;      // the imx_fact bits that all tensors share
-    imx_mix_role *roles; // (n_tensors), owned
-    bool has_experts;
-    bool is_tied; // the embedding is also the output head
-    uint64_t n_layers;
-    uint64_t n_attn_v;
-} model_facts;
+enum { MAX_SHARDS = UINT16_MAX }; // split.count is an u16
 
-// Models that llama.cpp calls 70B: those with 80 layers (68 in Jais 2) whose heads share attn_v.
-static const struct {
-    const char *architecture;
-    uint64_t n_layers;
-    bool needs_grouped_heads;
-} seventy_b_table[] = {
-    {"llama", 80, true},  {"deci", 80, false},  {"olmo", 80, false},
-    {"qwen2", 80, false}, {"jais2", 68, false},
-};
+// ---- which tensors -----------------------------------------------------------------------------
 
-// What a type becomes when rows are not a multiple of its block.
-static const struct {
-    uint32_t type;
-    uint32_t fallback;
-} fallback_table[] = {
-    {IMX_TYPE_Q2_K, IMX_TYPE_Q4_0}, {IMX_TYPE_Q3_K, IMX_TYPE_Q4_0}, {IMX_TYPE_Q4_K, IMX_TYPE_Q5_0},
-    {IMX_TYPE_Q5_K, IMX_TYPE_Q5_1}, {IMX_TYPE_Q6_K, IMX_TYPE_Q8_0},
-};
+void imx_plan_options_init(imx_plan_options *options) {
+    *options = (imx_plan_options){
+        .output_type = IMX_TYPE_BY_RECIPE,
+        .embedding_type = IMX_TYPE_BY_RECIPE,
+    };
+}
 
-// ---- facts -------------------------------------------------------------------------------------
-
-// The number at "ARCHITECTURE.suffix", or its first element where layers differ.
-static uint64_t model_number(const imx_gguf *source, imx_str architecture, const char *suffix,
-                             uint64_t when_absent) {
-    char key[256];
-    snprintf(key, sizeof key, "%.*s.%s", (int)architecture.len, architecture.data, suffix);
-    const imx_gguf_kv *kv = imx_gguf_find_kv(source, key);
-    if (kv == NULL || kv->n_elems == 0 || kv->elem_type == IMX_GGUF_STRING ||
-        kv->elem_type == IMX_GGUF_ARRAY) {
-        return when_absent;
+static imx_status check_options(const imx_plan_options *options, imx_error *err) {
+    static const char message[] = "%s and %s exclude each other; give one of them";
+    if (options->n_included > 0 && options->n_excluded > 0) {
+        return imx_fail(err, IMX_ERR_ARGUMENT, message, "weights to include", "weights to exclude");
     }
-    const int64_t value = imx_gguf_elem_i64(kv, 0);
-    return value > 0 ? (uint64_t)value : 0;
-}
-
-static bool str_equals(imx_str str, const char *text) {
-    return str.len == strlen(text) && memcmp(str.data, text, str.len) == 0;
-}
-
-static bool is_seventy_b(imx_str architecture, uint64_t n_layers, bool shares_heads) {
-    for (size_t i = 0; i < sizeof seventy_b_table / sizeof *seventy_b_table; ++i) {
-        if (str_equals(architecture, seventy_b_table[i].architecture) &&
-            n_layers == seventy_b_table[i].n_layers &&
-            (shares_heads || !seventy_b_table[i].needs_grouped_heads)) {
-            return true;
-        }
+    if (options->keep_split && options->split_max_bytes > 0) {
+        return imx_fail(err, IMX_ERR_ARGUMENT, message, "keeping the shards", "a size for shards");
     }
-    return false;
-}
-
-static bool is_matrix(const imx_gguf_tensor *tensor) {
-    return tensor->dims[1] > 1 || tensor->dims[2] > 1 || tensor->dims[3] > 1;
-}
-
-static imx_status gather_roles(model_facts *model, const imx_gguf *source, imx_error *err) {
-    IMX_TRY(imx_alloc_zeroed(&model->roles, source->n_tensors, sizeof *model->roles, err));
-    model->is_tied = true;
-    for (size_t i = 0; i < source->n_tensors; ++i) {
-        const imx_gguf_tensor *tensor = &source->tensors[i];
-        const imx_mix_role role =
-            is_matrix(tensor) ? imx_mix_role_of(tensor->name) : IMX_MIX_ROLE_KEPT;
-        model->roles[i] = role;
-        model->n_attn_v += role == IMX_MIX_ROLE_ATTN_V;
-        model->is_tied = model->is_tied && role != IMX_MIX_ROLE_OUTPUT;
+    if (options->leave_output && options->output_type != IMX_TYPE_BY_RECIPE) {
+        return imx_fail(err, IMX_ERR_ARGUMENT, message, "leaving the output tensor",
+                        "a type for it");
     }
     return IMX_OK;
 }
 
-static imx_status gather_facts(model_facts *model, const imx_gguf *source, bool has_imatrix,
-                               imx_error *err) {
-    imx_str architecture = {"", 0};
-    IMX_TRY(imx_gguf_get_str(source, "general.architecture", false, &architecture, err));
-    const uint64_t n_experts = model_number(source, architecture, "expert_count", 0);
-    const uint64_t n_heads = model_number(source, architecture, "attention.head_count", 0);
-    const uint64_t n_kv_heads =
-        model_number(source, architecture, "attention.head_count_kv", n_heads);
-    model->n_layers = model_number(source, architecture, "block_count", 0);
-    model->has_experts = n_experts > 1;
-
-    const bool is_falcon = str_equals(architecture, "falcon");
-    model->facts = (is_falcon ? IMX_FACT_FALCON : IMX_FACT_NOT_FALCON) |
-                   (n_experts == 8 ? IMX_FACT_EIGHT_EXPERTS : IMX_FACT_NOT_EIGHT_EXPERTS) |
-                   (has_imatrix ? IMX_FACT_HAS_IMATRIX : 0);
-    if (n_kv_heads > 0 && n_heads / n_kv_heads >= 4) {
-        model->facts |= IMX_FACT_GROUPED_HEADS;
-    }
-    if (is_seventy_b(architecture, model->n_layers, n_heads != n_kv_heads)) {
-        model->facts |= IMX_FACT_SEVENTY_B;
-    }
-    return gather_roles(model, source, err);
-}
-
-// How many tensors of the same role come before tensor i by layer, then by name.
-static uint64_t rank_in_role(const model_facts *model, const imx_gguf *source, size_t i) {
-    const char *name = source->tensors[i].name;
+// Writes the name that a tensor has in the new model to `text`; returns the byte behind it.
+static char *write_name(char *text, const char *name, const imx_plan_options *options) {
     const int layer = imx_layer_of(name);
-    uint64_t rank = 0;
-    for (size_t k = 0; k < source->n_tensors; ++k) {
-        if (model->roles[k] == model->roles[i]) {
-            const char *other = source->tensors[k].name;
-            const int other_layer = imx_layer_of(other);
-            rank += other_layer < layer || (other_layer == layer && strcmp(other, name) < 0);
-        }
+    if (layer < 0) {
+        return stpcpy(text, name) + 1;
     }
-    return rank;
+    const uint64_t n_before =
+        imx_n_pruned_before(options->pruned_layers, options->n_pruned, (uint64_t)layer);
+    const char *suffix = strchr(name + strlen("blk."), '.');
+    return text + sprintf(text, "blk.%" PRIu64 "%s", (uint64_t)layer - n_before, suffix) + 1;
 }
 
-// The facts about place i of n.
-static uint32_t place_facts(uint64_t i, uint64_t n) {
-    const uint64_t eighth = n / 8;
-    const bool more_bits = i < eighth || i >= 7 * n / 8 || (i - eighth) % 3 == 2;
-    return (i < 2 ? IMX_FACT_FIRST_2 : 0u) | (i < 4 ? IMX_FACT_FIRST_4 : 0u) |
-           (i < eighth ? IMX_FACT_FIRST_EIGHTH : 0u) |
-           (i < n / 16 ? IMX_FACT_FIRST_SIXTEENTH : 0u) | (more_bits ? IMX_FACT_MORE_BITS : 0u);
+static imx_status name_items(imx_plan *plan, imx_error *err) {
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < plan->n_items; ++i) {
+        plan->items[i].name = plan->items[i].source->name;
+        n_bytes += strlen(plan->items[i].name) + 1;
+    }
+    if (plan->options.n_pruned == 0) {
+        return IMX_OK;
+    }
+    IMX_TRY(imx_alloc_zeroed(&plan->names, n_bytes, 1, err)); // numbers never get longer
+    char *text = plan->names;
+    for (size_t i = 0; i < plan->n_items; ++i) {
+        plan->items[i].name = text;
+        text = write_name(text, plan->items[i].source->name, &plan->options);
+    }
+    return IMX_OK;
 }
 
-static uint32_t tensor_facts(const model_facts *model, const imx_gguf *source, size_t i,
-                             const imx_recipe *recipe) {
-    uint32_t facts = model->facts;
-    if (imx_type_row_bytes(recipe->default_type, source->tensors[i].dims[0]) == 0) {
-        facts |= IMX_FACT_ROW_UNFIT;
-    }
-    if (model->roles[i] == IMX_MIX_ROLE_ATTN_V) {
-        facts |= place_facts(rank_in_role(model, source, i), model->n_attn_v);
-    } else if (model->roles[i] == IMX_MIX_ROLE_FFN_DOWN) {
+static imx_status list_items(imx_plan *plan, const imx_gguf *source, imx_error *err) {
+    const imx_plan_options *options = &plan->options;
+    IMX_TRY(imx_plan_count_layers(&plan->n_layers, source, err));
+    IMX_TRY(imx_check_pruning(options->pruned_layers, options->n_pruned, plan->n_layers, err));
+    plan->n_layers -= options->n_pruned;
+    IMX_TRY(imx_alloc_zeroed(&plan->items, source->n_tensors, sizeof *plan->items, err));
+    for (size_t i = 0; i < source->n_tensors; ++i) {
         const int layer = imx_layer_of(source->tensors[i].name);
-        facts |= place_facts(model->has_experts && layer >= 0 ? (uint64_t)layer
-                                                              : rank_in_role(model, source, i),
-                             model->n_layers);
-    }
-    return facts;
-}
-
-// ---- types -------------------------------------------------------------------------------------
-
-static uint32_t fit_to_row(uint32_t type, uint64_t n_cols) {
-    if (imx_type_row_bytes(type, n_cols) > 0) {
-        return type;
-    }
-    for (size_t i = 0; i < sizeof fallback_table / sizeof *fallback_table; ++i) {
-        if (fallback_table[i].type == type &&
-            imx_type_row_bytes(fallback_table[i].fallback, n_cols) > 0) {
-            return fallback_table[i].fallback;
+        const bool is_pruned =
+            layer >= 0 &&
+            imx_layer_is_pruned(options->pruned_layers, options->n_pruned, (uint64_t)layer);
+        if (!is_pruned) {
+            plan->items[plan->n_items++].source = &source->tensors[i];
         }
     }
-    return IMX_TYPE_F16;
+    return name_items(plan, err);
 }
 
-static void choose_type(imx_plan_item *item, const model_facts *model, const imx_gguf *source,
-                        size_t i, const imx_recipe *recipe) {
-    const imx_mix_role role = model->roles[i];
-    if (role == IMX_MIX_ROLE_KEPT) {
-        item->type = item->source->type;
-        return;
-    }
-    const bool is_head = role == IMX_MIX_ROLE_TOKEN_EMBD && model->is_tied;
-    const imx_rule *rule = imx_recipe_rule(recipe, is_head ? IMX_MIX_ROLE_OUTPUT : role,
-                                           tensor_facts(model, source, i, recipe));
-    const uint32_t type = rule != NULL ? rule->type : recipe->default_type;
-    item->type = fit_to_row(type, item->source->dims[0]);
-    item->is_fallback = item->type != type;
-}
+// ---- statistics and types ----------------------------------------------------------------------
 
-static imx_status check_source(const imx_plan_item *item, const char *path, imx_error *err) {
+static imx_status check_source(const imx_plan_item *item, bool allow_requantize, const char *path,
+                               imx_error *err) {
     const imx_gguf_tensor *tensor = item->source;
     const imx_type_traits *traits = imx_type_traits_of(tensor->type);
-    if (traits->is_quantized) {
+    if (traits->is_quantized && !allow_requantize) {
         return imx_fail(err, IMX_ERR_ARGUMENT,
                         "%s: tensor %s is already quantized (%s); quantizing it again would lose "
-                        "quality: start from an F16, BF16 or F32 model",
+                        "quality: start from an F16, BF16 or F32 model, or allow requantizing",
                         path, tensor->name, traits->name);
     }
     if (traits->decode == NULL) {
@@ -206,101 +115,120 @@ static imx_status check_source(const imx_plan_item *item, const char *path, imx_
     return IMX_OK;
 }
 
-// ---- statistics --------------------------------------------------------------------------------
-
-// One row of statistics for each matrix, or one count for all of them together.
-static bool statistics_fit(const imx_imatrix_entry *entry, const imx_gguf_tensor *tensor) {
-    const uint64_t n_cols = imx_gguf_tensor_cols(tensor);
-    const uint64_t n_mats = imx_gguf_tensor_mats(tensor);
-    return (entry->n_mats == n_mats && entry->n_cols == n_cols) ||
-           (entry->n_mats == 1 && entry->n_cols == n_cols * n_mats);
+static imx_status check_statistics(const imx_plan_item *item, imx_missing missing, imx_error *err) {
+    if (!item->lacks_statistics || missing != IMX_MISSING_FAIL) {
+        return IMX_OK;
+    }
+    return imx_fail(err, IMX_ERR_MISMATCH,
+                    "the imatrix has no data for tensor %s; collect it again with a text that "
+                    "reaches this tensor, exclude the tensor, or choose what such tensors get",
+                    item->source->name);
 }
 
-static imx_status find_statistics(imx_plan_item *item, const model_facts *model, imx_mix_role role,
-                                  const imx_imatrix *imatrix, imx_error *err) {
-    const imx_gguf_tensor *tensor = item->source;
-    const imx_imatrix_entry *entry = imx_imatrix_find(imatrix, tensor->name);
-    if (entry == NULL && role == IMX_MIX_ROLE_TOKEN_EMBD && model->is_tied) {
-        entry = imx_imatrix_find(imatrix, "output.weight");
+// What is copied needs neither.
+static void drop_statistics(imx_plan_item *item) {
+    item->statistics = NULL;
+    item->n_starved = 0;
+    item->lacks_statistics = false;
+}
+
+static imx_status plan_item(imx_plan *plan, size_t i, const imx_plan_facts *facts,
+                            imx_type_chooser *chooser, const char *path, imx_error *err) {
+    const imx_plan_options *options = &plan->options;
+    imx_plan_item *item = &plan->items[i];
+    if (facts->roles[i] != IMX_MIX_ROLE_KEPT) {
+        IMX_TRY(imx_plan_find_statistics(item, options, facts->roles[i], facts->is_tied, err));
     }
-    if (entry != NULL && !statistics_fit(entry, tensor)) {
-        if (role != IMX_MIX_ROLE_TOKEN_EMBD) {
-            return imx_fail(err, IMX_ERR_MISMATCH,
-                            "tensor %s has %" PRIu64 " columns in %" PRIu64
-                            " matrices, but its imatrix entry has %" PRIu64 " in %" PRIu64
-                            ": is the imatrix of another model?",
-                            tensor->name, imx_gguf_tensor_cols(tensor),
-                            imx_gguf_tensor_mats(tensor), entry->n_cols, entry->n_mats);
+    IMX_TRY(imx_choose_type(chooser, i, item, err));
+    const uint64_t n_cols = imx_gguf_tensor_cols(item->source);
+    const uint64_t n_rows = imx_gguf_tensor_rows(item->source);
+    item->size_bytes = imx_type_row_bytes(item->type, n_cols) * n_rows;
+    plan->n_weights += n_cols * n_rows;
+    item->is_copied = item->type == item->source->type;
+    if (item->is_copied) {
+        drop_statistics(item);
+        return IMX_OK;
+    }
+    plan->n_unguided += item->type == IMX_TYPE_Q2_K && item->statistics == NULL &&
+                        imx_layer_of(item->source->name) >= 0;
+    IMX_TRY(check_source(item, options->allow_requantize, path, err));
+    return check_statistics(item, options->missing, err);
+}
+
+static imx_status plan_items(imx_plan *plan, const imx_gguf *source, imx_error *err) {
+    imx_plan_facts facts = {0};
+    imx_type_chooser chooser = {0};
+    imx_status status;
+    IMX_TRY_GOTO(done, imx_plan_facts_gather(&facts, plan, source, err));
+    IMX_TRY_GOTO(done, imx_type_chooser_open(&chooser, plan, &facts, err));
+    for (size_t i = 0; i < plan->n_items; ++i) {
+        IMX_TRY_GOTO(done, plan_item(plan, i, &facts, &chooser, source->path, err));
+    }
+    status = imx_check_patterns_used(&chooser, err);
+done:
+    imx_type_chooser_close(&chooser);
+    imx_plan_facts_free(&facts);
+    return status;
+}
+
+// ---- offsets and shards ------------------------------------------------------------------------
+
+// Whether item i, of `size_bytes` with padding, starts a file of its own behind `shard`.
+static bool starts_shard(const imx_plan *plan, const imx_plan_shard *shard, size_t i,
+                         uint64_t size_bytes) {
+    const imx_plan_options *options = &plan->options;
+    if (shard->n_items == 0) {
+        return false;
+    }
+    if (options->keep_split) {
+        return plan->items[i].source->shard != plan->items[i - 1].source->shard;
+    }
+    return options->split_max_bytes > 0 &&
+           shard->size_bytes + size_bytes > options->split_max_bytes;
+}
+
+static imx_status place_items(imx_plan *plan, uint64_t alignment, imx_error *err) {
+    size_t capacity = 1;
+    plan->n_shards = 1;
+    IMX_TRY(imx_alloc_zeroed(&plan->shards, capacity, sizeof *plan->shards, err));
+    for (size_t i = 0; i < plan->n_items; ++i) {
+        const uint64_t size_bytes = imx_align_up(plan->items[i].size_bytes, alignment);
+        if (starts_shard(plan, &plan->shards[plan->n_shards - 1], i, size_bytes)) {
+            IMX_TRY(
+                imx_grow(&plan->shards, &capacity, plan->n_shards + 1, sizeof *plan->shards, err));
+            plan->shards[plan->n_shards++] = (imx_plan_shard){.first_item = i};
         }
-        entry = NULL;
+        imx_plan_shard *shard = &plan->shards[plan->n_shards - 1];
+        plan->items[i].offset = shard->size_bytes;
+        shard->size_bytes += size_bytes;
+        ++shard->n_items;
+        plan->size_bytes += size_bytes;
     }
-    item->statistics = entry;
-    item->lacks_statistics = entry == NULL && imx_layer_of(tensor->name) >= 0 &&
-                             imx_type_traits_of(item->type)->is_quantized;
+    if (plan->n_shards > MAX_SHARDS) {
+        return imx_fail(err, IMX_ERR_ARGUMENT,
+                        "the model would lie in %zu files, and no more than %d can be counted; "
+                        "allow larger ones",
+                        plan->n_shards, MAX_SHARDS);
+    }
     return IMX_OK;
 }
 
 // ---- the plan ----------------------------------------------------------------------------------
 
-static imx_status plan_item(imx_plan_item *item, const model_facts *model, const imx_gguf *source,
-                            size_t i, const imx_recipe *recipe, const imx_imatrix *imatrix,
-                            imx_error *err) {
-    item->source = &source->tensors[i];
-    item->name = item->source->name;
-    choose_type(item, model, source, i, recipe);
-    item->is_copied = item->type == item->source->type;
-    item->size_bytes = imx_type_row_bytes(item->type, imx_gguf_tensor_cols(item->source)) *
-                       imx_gguf_tensor_rows(item->source);
-    if (item->is_copied) {
-        return IMX_OK;
-    }
-    IMX_TRY(check_source(item, source->path, err));
-    if (imatrix == NULL) {
-        return IMX_OK;
-    }
-    return find_statistics(item, model, model->roles[i], imatrix, err);
-}
-
-static imx_status plan_items(imx_plan *plan, const model_facts *model, const imx_gguf *source,
-                             const imx_imatrix *imatrix, imx_error *err) {
-    for (size_t i = 0; i < plan->n_items; ++i) {
-        imx_plan_item *item = &plan->items[i];
-        IMX_TRY(plan_item(item, model, source, i, plan->recipe, imatrix, err));
-        item->offset = plan->size_bytes;
-        plan->size_bytes += imx_align_up(item->size_bytes, source->alignment);
-        plan->n_weights += imx_gguf_tensor_cols(item->source) * imx_gguf_tensor_rows(item->source);
-    }
-    return IMX_OK;
-}
-
-void imx_plan_options_init(imx_plan_options *options) {
-    *options = (imx_plan_options){
-        .output_type = IMX_TYPE_BY_RECIPE,
-        .embedding_type = IMX_TYPE_BY_RECIPE,
-    };
-}
-
 imx_status imx_plan_new(imx_plan **out, const imx_gguf *source, const imx_plan_options *options,
                         imx_error *err) {
-    const imx_recipe *recipe = options->recipe;
-    const imx_imatrix *imatrix = options->imatrix;
-    *out = NULL;
-    imx_plan *plan = NULL;
-    model_facts model = {0};
+    imx_plan *plan;
     imx_status status;
-    IMX_TRY_GOTO(done, imx_alloc_zeroed(&plan, 1, sizeof *plan, err));
-    plan->recipe = recipe;
-    plan->n_shards = 1;
-    plan->n_items = source->n_tensors;
-    IMX_TRY_GOTO(done, imx_alloc_zeroed(&plan->shards, 1, sizeof *plan->shards, err));
-    IMX_TRY_GOTO(done, imx_alloc_zeroed(&plan->items, plan->n_items, sizeof *plan->items, err));
-    IMX_TRY_GOTO(done, gather_facts(&model, source, imatrix != NULL, err));
-    IMX_TRY_GOTO(done, plan_items(plan, &model, source, imatrix, err));
-    plan->shards[0] = (imx_plan_shard){0, plan->n_items, plan->size_bytes};
+    *out = NULL;
+    IMX_TRY(check_options(options, err));
+    IMX_TRY(imx_alloc_zeroed(&plan, 1, sizeof *plan, err));
+    plan->options = *options;
+    IMX_TRY_GOTO(fail, list_items(plan, source, err));
+    IMX_TRY_GOTO(fail, plan_items(plan, source, err));
+    IMX_TRY_GOTO(fail, place_items(plan, source->alignment, err));
     *out = plan;
-    plan = NULL;
-done:
-    free(model.roles);
+    return IMX_OK;
+fail:
     imx_plan_free(plan);
     return status;
 }
@@ -309,6 +237,7 @@ void imx_plan_free(imx_plan *plan) {
     if (plan != NULL) {
         free(plan->items);
         free(plan->shards);
+        free(plan->names);
         free(plan);
     }
 }

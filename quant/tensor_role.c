@@ -90,6 +90,7 @@ imx_mix_role imx_mix_role_of(const char *tensor_name) {
 
 int imx_layer_of(const char *tensor_name) {
     int layer = -1;
-    const int n_read = sscanf(tensor_name, "blk.%6d.", &layer);
-    return n_read == 1 && layer >= 0 ? layer : -1;
+    int n_chars = 0; // stays 0 unless the second dot is there
+    sscanf(tensor_name, "blk.%6d.%n", &layer, &n_chars);
+    return n_chars > 0 && layer >= 0 ? layer : -1;
 }

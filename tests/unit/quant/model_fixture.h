@@ -76,6 +76,24 @@ static inline void model_add_layer(model_fixture *model, unsigned layer, const c
     model_add(model, name, IMX_TYPE_F32, n_cols, 8, 1);
 }
 
+// A Llama of 16 layers with some of their tensors, embedding and head.
+static inline model_fixture *model_open_llama(void) {
+    static const char *const suffixes[] = {"attn_q.weight", "attn_v.weight", "ffn_down.weight",
+                                           "ffn_up.weight"};
+    model_fixture *model = model_open("llama", (model_numbers){16, 8, 8, 0});
+    model_add(model, "token_embd.weight", IMX_TYPE_F16, 256, 8, 1);
+    for (unsigned layer = 0; layer < 16; ++layer) {
+        char norm[64];
+        snprintf(norm, sizeof norm, "blk.%u.attn_norm.weight", layer);
+        model_add(model, norm, IMX_TYPE_F32, 256, 1, 1);
+        for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; ++i) {
+            model_add_layer(model, layer, suffixes[i], 256);
+        }
+    }
+    model_add(model, "output.weight", IMX_TYPE_F16, 256, 8, 1);
+    return model;
+}
+
 static inline void model_close(model_fixture *model) {
     for (size_t i = 0; i < model->gguf.n_tensors; ++i) {
         free(model->tensors[i].name);

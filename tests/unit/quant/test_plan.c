@@ -22,30 +22,19 @@ static imx_plan *plan_of(const model_fixture *model, const char *recipe,
     return plan;
 }
 
-static const imx_plan_item *item_of(const imx_plan *plan, const char *name) {
-    for (size_t i = 0; i < plan->n_items; ++i) {
-        if (strcmp(plan->items[i].source->name, name) == 0) {
-            return &plan->items[i];
-        }
-    }
-    fail_msg("%s is not in the plan", name);
-    return NULL;
-}
-
 // The type that `recipe` gives a tensor, by name.
 static const char *type_of(const model_fixture *model, const char *recipe,
                            const imx_imatrix *imatrix, const char *name) {
     imx_plan *plan = plan_of(model, recipe, imatrix);
-    const char *type = imx_type_traits_of(item_of(plan, name)->type)->name;
+    const char *type = imx_type_traits_of(find_item(plan, name)->type)->name;
     imx_plan_free(plan);
     return type;
 }
 
 static imx_imatrix *imatrix_with(const char *name, uint64_t n_cols, uint64_t n_mats) {
     imx_imatrix *imatrix;
-    imx_imatrix_entry *entry;
     assert_int_equal(imx_imatrix_new(&imatrix, NULL), IMX_OK);
-    assert_int_equal(imx_imatrix_add(imatrix, name, n_cols, n_mats, false, &entry, NULL), IMX_OK);
+    assert_non_null(add_statistics(imatrix, name, n_cols, n_mats, 100.0));
     return imatrix;
 }
 
@@ -139,6 +128,35 @@ static void layers_count_by_place_not_by_order(void **state) {
     for (unsigned i = 0; i < 16; ++i) {
         const uint32_t type = expected[i * 7 % 16] == 'x' ? IMX_TYPE_Q6_K : IMX_TYPE_Q4_K;
         assert_int_equal(plan->items[i].type, type);
+    }
+    imx_plan_free(plan);
+    model_close(model);
+}
+
+static void places_within_a_layer_are_by_name(void **state) {
+    (void)state;
+    model_fixture *model = model_open("llama", small);
+    model_add_layer(model, 0, "attn_v.weight", 256);
+    model_add_layer(model, 0, "attn_qkv.weight", 256);
+    model_add_layer(model, 0, "attn_kv_b.weight", 256);
+    imx_plan *plan = plan_of(model, "Q3_K_M", NULL); // the first two have more bits
+    assert_int_equal(plan->items[0].type, IMX_TYPE_Q4_K);
+    assert_int_equal(plan->items[1].type, IMX_TYPE_Q5_K);
+    assert_int_equal(plan->items[2].type, IMX_TYPE_Q5_K);
+    imx_plan_free(plan);
+    model_close(model);
+}
+
+static void experts_are_placed_by_layer(void **state) {
+    (void)state;
+    model_fixture *model = model_open("llama", (model_numbers){16, 8, 8, 4});
+    for (unsigned i = 0; i < 16; ++i) {
+        model_add_layer(model, i, "ffn_down_exps.weight", 256);
+        model_add_layer(model, i, "ffn_down_shexp.weight", 256);
+    }
+    imx_plan *plan = plan_of(model, "Q4_K_S", NULL); // the first eighth of the layers
+    for (unsigned i = 0; i < 32; ++i) {
+        assert_int_equal(plan->items[i].type, i < 4 ? IMX_TYPE_Q5_K : IMX_TYPE_Q4_K);
     }
     imx_plan_free(plan);
     model_close(model);
@@ -299,6 +317,8 @@ int main(void) {
         cmocka_unit_test(rows_that_do_not_fit),
         cmocka_unit_test(heads_tied_and_untied),
         cmocka_unit_test(layers_count_by_place_not_by_order),
+        cmocka_unit_test(places_within_a_layer_are_by_name),
+        cmocka_unit_test(experts_are_placed_by_layer),
         cmocka_unit_test(facts_about_models),
         cmocka_unit_test(an_imatrix_changes_the_first_ffn_down),
         cmocka_unit_test(statistics_by_shape),
