@@ -1,318 +1,257 @@
 // SPDX-License-Identifier: MIT
 //
-// A tensor passes through in runs of whole rows. All threads take rows of a run: each decodes a
-// source row, checks it, encodes it into the run's output and measures what that cost; then the run
-// is written and its source pages are given back. What a thread needs is two rows, and a run is
-// about RUN_BYTES of output, so memory depends on the row length and the number of threads alone.
+// Three stages work at the same time, each on data the one before has left in memory:
 //
-// Rows are independent and every row's sums are its own, added up in row order afterwards: neither
-// the bytes nor the losses depend on the number of threads.
+//     read_stage     a thread: source pages in file order, a bounded window ahead; the hash
+//     encode_stage   all threads of the team: a run of rows into a buffer
+//     write_stage    a thread: the run before, into output_files
+//
+// This file moves the runs along. A tensor passes in runs of whole rows of bounded size, so memory
+// depends on the row length and the number of threads alone. Tensors that are copied pass from the
+// source's pages to the writer.
 
 #include "quant/pipeline.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
-#include <omp.h>
-#include <stdlib.h>
 
-#include "formats/atomic_file.h"
-#include "formats/file_map.h"
 #include "formats/memory.h"
-#include "quant/encoder.h"
-#include "quant/item_importance.h"
+#include "quant/encode_stage.h"
+#include "quant/output_files.h"
+#include "quant/read_stage.h"
+#include "quant/write_stage.h"
 
-#define RUN_BYTES (UINT64_C(4) << 20)
+#define COPY_BYTES (UINT64_C(4) << 20) // of a run that is copied
 
 typedef struct pipeline {
     const imx_plan *plan;
-    const imx_gguf *source;
     const imx_progress *progress;
-    imx_encode_options encode;
-    int n_threads;
     uint64_t alignment;
-    uint64_t data_start; // of the data section in the new file
     uint64_t n_weights_done;
     size_t n_items_done;
-    imx_atomic_file *file;
-    imx_error *err;
+    imx_output_files *files;
+    imx_read_stage *read;
+    imx_encode_stage *encode;
+    imx_write_stage *write;
 } pipeline;
 
-// What one tensor needs while it is encoded.
-typedef struct tensor_job {
+// A tensor on its way into a shard.
+typedef struct passage {
     const imx_plan_item *item;
-    const imx_encoder *encoder;
-    const imx_encode_options *encode_options;
-    void (*decode_source)(const void *blocks, float *out, size_t n_weights);
-    void (*decode_result)(const void *blocks, float *out, size_t n_weights);
-    size_t n_cols;
-    uint64_t n_rows;
-    uint64_t rows_per_mat;
-    uint64_t rows_per_run;
-    size_t source_row_bytes;
-    size_t result_row_bytes;
-    float *diagonals;        // (n_mats, n_cols) importance; NULL = uniform
-    uint8_t *results;        // (rows_per_run, result_row_bytes)
-    float *rows;             // (n_threads, 2, n_cols)
-    imx_tensor_loss *losses; // (rows_per_run)
-} tensor_job;
+    size_t index; // of the item
+    size_t shard;
+    uint64_t n_written;   // bytes handed to the writer
+    imx_tensor_loss loss; // so far
+} passage;
 
-// ---- rows --------------------------------------------------------------------------------------
-
-static bool all_finite(const float *x, size_t n) {
-    // The exponent of an infinity or NaN is all ones: x · 0 is then NaN, and a NaN sum stays NaN.
-    float sum = 0.0f;
-    for (size_t j = 0; j < n; ++j) {
-        sum += x[j] * 0.0f;
-    }
-    return sum == 0.0f;
+static uint64_t at_most(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
 }
 
-static imx_tensor_loss measure_row(const float *x, const float *decoded, const float *diagonal,
-                                   size_t n) {
-    imx_tensor_loss loss = {0};
-    for (size_t j = 0; j < n; ++j) {
-        const double importance = diagonal != NULL ? (double)diagonal[j] : 1.0;
-        const double e = (double)x[j] - (double)decoded[j];
-        const double power = (double)x[j] * (double)x[j];
-        loss.weighted_error += importance * e * e;
-        loss.weighted_power += importance * power;
-        loss.squared_error += e * e;
-        loss.squared_power += power;
-    }
-    return loss;
-}
+// ---- progress ----------------------------------------------------------------------------------
 
-static void add_loss(imx_tensor_loss *sum, const imx_tensor_loss *loss) {
-    sum->weighted_error += loss->weighted_error;
-    sum->weighted_power += loss->weighted_power;
-    sum->squared_error += loss->squared_error;
-    sum->squared_power += loss->squared_power;
-}
-
-// Encodes row `first_row + r` as row r of the run. False when it holds an infinity or NaN.
-static bool encode_row(const tensor_job *job, uint64_t first_row, uint64_t r, float *scratch) {
-    const uint64_t row = first_row + r;
-    float *x = scratch;
-    float *decoded = scratch + job->n_cols;
-    uint8_t *result = job->results + r * job->result_row_bytes;
-    job->decode_source(job->item->source->data + row * job->source_row_bytes, x, job->n_cols);
-    if (!all_finite(x, job->n_cols)) {
-        return false;
-    }
-    imx_importance importance = {IMX_IMPORTANCE_UNIFORM, NULL};
-    if (job->diagonals != NULL) {
-        importance.kind = IMX_IMPORTANCE_DIAGONAL;
-        importance.diagonal = job->diagonals + row / job->rows_per_mat * job->n_cols;
-    }
-    job->encoder->encode_row(x, job->n_cols, &importance, job->encode_options, result);
-    job->decode_result(result, decoded, job->n_cols);
-    job->losses[r] = measure_row(x, decoded, importance.diagonal, job->n_cols);
-    return true;
-}
-
-// Encodes a run; returns its first bad row, or n_rows when all are sound.
-static uint64_t encode_run(const tensor_job *job, uint64_t first_row, uint64_t n_rows,
-                           int n_threads) {
-    uint64_t bad_row = n_rows;
-#pragma omp parallel for schedule(dynamic) num_threads(n_threads) reduction(min : bad_row)
-    for (uint64_t r = 0; r < n_rows; ++r) {
-        float *scratch = job->rows + (size_t)omp_get_thread_num() * 2 * job->n_cols;
-        if (!encode_row(job, first_row, r, scratch) && r < bad_row) {
-            bad_row = r;
-        }
-    }
-    return bad_row;
-}
-
-// ---- tensors -----------------------------------------------------------------------------------
-
-// True to go on. `finished` is the item that has just been completed, or NULL within one.
-static bool report(const pipeline *p, const imx_plan_item *finished) {
-    const imx_progress_report now = {
+// `finished` is the item that has just been completed, or NULL within one.
+static imx_status stop_on_request(const pipeline *p, const imx_plan_item *finished,
+                                  imx_error *err) {
+    const imx_progress_report report = {
         .phase = "tensors",
-        .item = finished != NULL ? finished->source->name : NULL,
+        .item = finished != NULL ? finished->name : NULL,
         .done = p->n_items_done,
         .total = p->plan->n_items,
         .work_done = p->n_weights_done,
         .work_total = p->plan->n_weights,
     };
-    return imx_progress_continue(p->progress, &now);
+    return imx_progress_continue(p->progress, &report)
+               ? IMX_OK
+               : imx_fail(err, IMX_ERR_INTERRUPTED, "quantization was stopped");
 }
 
-static imx_status stop_on_request(const pipeline *p, const imx_plan_item *finished) {
-    return report(p, finished) ? IMX_OK
-                               : imx_fail(p->err, IMX_ERR_INTERRUPTED, "quantization was stopped");
+static uint64_t n_weights(const imx_plan_item *item) {
+    return imx_gguf_tensor_cols(item->source) * imx_gguf_tensor_rows(item->source);
 }
 
-static imx_status gather_importance(tensor_job *job, imx_error *err) {
-    const imx_imatrix_entry *entry = job->item->statistics;
-    if (entry == NULL) {
-        return IMX_OK;
-    }
-    IMX_TRY(imx_alloc_aligned(&job->diagonals, (size_t)(entry->n_mats * entry->n_cols),
-                              sizeof *job->diagonals, err));
-    imx_item_importance(job->item, job->diagonals);
-    return IMX_OK;
-}
+// ---- tensors -----------------------------------------------------------------------------------
 
-static imx_status open_job(tensor_job *job, const imx_plan_item *item, const pipeline *p,
-                           imx_error *err) {
-    const imx_gguf_tensor *tensor = item->source;
-    *job = (tensor_job){
-        .item = item,
-        .encoder = imx_encoder_of(item->type),
-        .encode_options = &p->encode,
-        .decode_source = imx_type_traits_of(tensor->type)->decode,
-        .decode_result = imx_type_traits_of(item->type)->decode,
-        .n_cols = (size_t)imx_gguf_tensor_cols(tensor),
-        .n_rows = imx_gguf_tensor_rows(tensor),
-        .rows_per_mat = tensor->dims[1],
+// Hands the next bytes of a tensor to the writer, with padding behind the last.
+static void hand_over(pipeline *p, passage *pass, const void *data, uint64_t size_bytes) {
+    const uint64_t total = pass->item->size_bytes;
+    pass->n_written += size_bytes;
+    assert(pass->n_written <= total);
+    const imx_write_job job = {
+        .shard = pass->shard,
+        .data = data,
+        .size_bytes = (size_t)size_bytes,
+        .n_zeros =
+            pass->n_written == total ? (size_t)(imx_align_up(total, p->alignment) - total) : 0,
     };
-    assert(job->encoder != NULL && job->decode_source != NULL && job->decode_result != NULL);
-    job->source_row_bytes = (size_t)imx_type_row_bytes(tensor->type, job->n_cols);
-    job->result_row_bytes = (size_t)imx_type_row_bytes(item->type, job->n_cols);
-    job->rows_per_run = RUN_BYTES / (job->n_cols * sizeof(float)) + 1;
-    const size_t n_run_rows = (size_t)job->rows_per_run;
-    IMX_TRY(gather_importance(job, err));
-    IMX_TRY(imx_alloc_aligned(&job->results, n_run_rows, job->result_row_bytes, err));
-    IMX_TRY(imx_alloc_aligned(&job->rows, (size_t)p->n_threads * 2 * job->n_cols, sizeof *job->rows,
-                              err));
-    return imx_alloc_zeroed(&job->losses, n_run_rows, sizeof *job->losses, err);
+    imx_write_stage_put(p->write, &job);
 }
 
-static void close_job(tensor_job *job) {
-    free(job->diagonals);
-    free(job->results);
-    free(job->rows);
-    free(job->losses);
+// Of the source or of the result, by the bytes of all rows.
+static uint64_t row_bytes_of(uint64_t tensor_bytes, const imx_plan_item *item) {
+    return tensor_bytes / imx_gguf_tensor_rows(item->source);
 }
 
-static imx_status encode_rows(pipeline *p, const tensor_job *job, imx_tensor_loss *loss) {
-    const imx_gguf_tensor *tensor = job->item->source;
-    for (uint64_t first = 0; first < job->n_rows; first += job->rows_per_run) {
-        const uint64_t left = job->n_rows - first;
-        const uint64_t n_rows = left < job->rows_per_run ? left : job->rows_per_run;
-        const uint64_t bad_row = encode_run(job, first, n_rows, p->n_threads);
-        if (bad_row < n_rows) {
-            return imx_fail(p->err, IMX_ERR_FORMAT,
-                            "%s: tensor %s, row %" PRIu64
-                            " holds an infinity or NaN: convert the model again",
-                            p->source->path, tensor->name, first + bad_row);
-        }
-        IMX_TRY(imx_atomic_file_write(p->file, job->results, (size_t)n_rows * job->result_row_bytes,
-                                      p->err));
-        imx_file_map_release(tensor->data + first * job->source_row_bytes,
-                             n_rows * job->source_row_bytes);
-        for (uint64_t r = 0; r < n_rows; ++r) {
-            add_loss(loss, &job->losses[r]);
-        }
-        p->n_weights_done += n_rows * job->n_cols;
-        IMX_TRY(stop_on_request(p, NULL));
+// Encodes rows as soon as their bytes have been read.
+static imx_status encode_when_read(pipeline *p, passage *pass, uint64_t first_row, uint64_t n_rows,
+                                   uint8_t *result, imx_error *err) {
+    const imx_gguf_tensor *tensor = pass->item->source;
+    const uint64_t source_row_bytes = row_bytes_of(tensor->size_bytes, pass->item);
+    imx_read_stage_want(p->read, tensor, (first_row + n_rows) * source_row_bytes);
+    return imx_encode_stage_run(p->encode, first_row, n_rows, result, &pass->loss, err);
+}
+
+static imx_status encode_tensor(pipeline *p, passage *pass, imx_error *err) {
+    const imx_plan_item *item = pass->item;
+    const uint64_t n_rows = imx_gguf_tensor_rows(item->source);
+    IMX_TRY(imx_encode_stage_begin(p->encode, item, err));
+    const uint64_t max_rows = imx_encode_stage_run_rows(p->encode);
+    for (uint64_t row = 0; row < n_rows; row += max_rows) {
+        const uint64_t n_run_rows = at_most(n_rows - row, max_rows);
+        uint8_t *buffer;
+        IMX_TRY(imx_write_stage_turn(p->write, &buffer, err));
+        IMX_TRY(encode_when_read(p, pass, row, n_run_rows, buffer, err));
+        hand_over(p, pass, buffer, n_run_rows * row_bytes_of(item->size_bytes, item));
+        p->n_weights_done += n_run_rows * imx_gguf_tensor_cols(item->source);
+        IMX_TRY(stop_on_request(p, NULL, err));
     }
     return IMX_OK;
 }
 
-static imx_status encode_tensor(pipeline *p, const imx_plan_item *item, imx_tensor_loss *loss) {
-    tensor_job job;
-    imx_status status = open_job(&job, item, p, p->err);
-    if (status == IMX_OK) {
-        status = encode_rows(p, &job, loss);
+static imx_status copy_tensor(pipeline *p, passage *pass, imx_error *err) {
+    const imx_plan_item *item = pass->item;
+    while (pass->n_written < item->size_bytes) {
+        const uint64_t done = pass->n_written;
+        const uint64_t n_bytes = at_most(item->size_bytes - done, COPY_BYTES);
+        uint8_t *unused;
+        IMX_TRY(imx_write_stage_turn(p->write, &unused, err));
+        imx_read_stage_want(p->read, item->source, done + n_bytes);
+        hand_over(p, pass, item->source->data + done, n_bytes);
     }
-    close_job(&job);
+    p->n_weights_done += n_weights(item);
+    return IMX_OK;
+}
+
+// Makes the first row of a kept tensor once more. The header has told that the job is the same; but
+// two sources can have the same keys, and then their weights differ.
+static imx_status check_kept(pipeline *p, passage *pass, imx_error *err) {
+    const imx_plan_item *item = pass->item;
+    const size_t row_bytes = (size_t)row_bytes_of(item->size_bytes, item);
+    const uint8_t *row = item->source->data;
+    uint8_t *buffer;
+    if (!item->is_copied) {
+        IMX_TRY(imx_write_stage_turn(p->write, &buffer, err));
+        IMX_TRY(imx_encode_stage_begin(p->encode, item, err));
+        IMX_TRY(encode_when_read(p, pass, 0, 1, buffer, err));
+        row = buffer;
+    }
+    pass->loss = (imx_tensor_loss){NAN, NAN, NAN, NAN};
+    p->n_weights_done += n_weights(item);
+    return imx_output_files_check_kept(p->files, pass->index, pass->shard, row, row_bytes, err);
+}
+
+static imx_status pass_item(pipeline *p, size_t shard, size_t i, imx_tensor_loss *losses,
+                            imx_error *err) {
+    passage pass = {.item = &p->plan->items[i], .index = i, .shard = shard};
+    if (i < imx_output_files_n_kept(p->files)) {
+        IMX_TRY(check_kept(p, &pass, err));
+    } else if (pass.item->is_copied) {
+        IMX_TRY(copy_tensor(p, &pass, err));
+    } else {
+        IMX_TRY(encode_tensor(p, &pass, err));
+    }
+    if (losses != NULL) {
+        losses[i] = pass.loss;
+    }
+    p->n_items_done = i + 1;
+    return stop_on_request(p, pass.item, err);
+}
+
+// ---- needs -------------------------------------------------------------------------------------
+
+static uint64_t imatrix_memory(const imx_imatrix *imatrix) {
+    uint64_t n_sums = 0;
+    for (size_t i = 0; imatrix != NULL && i < imatrix->n_entries; ++i) {
+        const imx_imatrix_entry *entry = &imatrix->entries[i];
+        const uint64_t n_kinds = 1u + (entry->in_sum != NULL) + (entry->in_max != NULL);
+        n_sums += n_kinds * entry->n_cols * entry->n_mats;
+    }
+    return n_sums * sizeof(double);
+}
+
+imx_status imx_pipeline_measure(imx_pipeline_needs *needs, const imx_plan *plan,
+                                const imx_gguf *source, imx_gguf_builder *builder,
+                                const imx_pipeline_options *options, imx_error *err) {
+    imx_encode_stage *stage;
+    IMX_TRY(imx_output_files_measure(&needs->disk_bytes, plan, builder, err));
+    IMX_TRY(imx_encode_stage_open(&stage, plan, source, options, err));
+    needs->memory_bytes = imatrix_memory(plan->options.imatrix) + imx_read_stage_memory(source) +
+                          imx_encode_stage_memory(stage) +
+                          imx_write_stage_memory(imx_encode_stage_run_bytes(stage));
+    imx_encode_stage_close(stage);
+    return IMX_OK;
+}
+
+// ---- the run -----------------------------------------------------------------------------------
+
+static imx_status pass_items(pipeline *p, imx_tensor_loss *losses, imx_error *err) {
+    for (size_t s = 0; s < p->plan->n_shards; ++s) {
+        const imx_plan_shard *shard = &p->plan->shards[s];
+        for (size_t i = 0; i < shard->n_items; ++i) {
+            IMX_TRY(pass_item(p, s, shard->first_item + i, losses, err));
+        }
+    }
+    return imx_write_stage_finish(p->write, err);
+}
+
+static imx_status run_stages(pipeline *p, const imx_gguf *source,
+                             const imx_pipeline_options *options, imx_tensor_loss *losses,
+                             char source_hash[33], imx_error *err) {
+    imx_status status;
+    IMX_TRY_GOTO(done, imx_encode_stage_open(&p->encode, p->plan, source, options, err));
+    const size_t run_bytes = imx_encode_stage_run_bytes(p->encode);
+    IMX_TRY_GOTO(done, imx_write_stage_open(&p->write, p->files, run_bytes, err));
+    IMX_TRY_GOTO(done, imx_read_stage_open(&p->read, source, err));
+    IMX_TRY_GOTO(done, pass_items(p, losses, err));
+    imx_read_stage_hash(p->read, source_hash);
+done:
+    imx_read_stage_close(p->read);
+    imx_write_stage_close(p->write);
+    imx_encode_stage_close(p->encode);
     return status;
 }
 
-static imx_status copy_tensor(pipeline *p, const imx_plan_item *item) {
-    for (uint64_t done = 0; done < item->size_bytes; done += RUN_BYTES) {
-        const uint64_t left = item->size_bytes - done;
-        const uint64_t n_bytes = left < RUN_BYTES ? left : RUN_BYTES;
-        const uint8_t *data = item->source->data + done;
-        IMX_TRY(imx_atomic_file_write(p->file, data, (size_t)n_bytes, p->err));
-        imx_file_map_release(data, n_bytes);
-    }
-    p->n_weights_done += imx_gguf_tensor_cols(item->source) * imx_gguf_tensor_rows(item->source);
-    return IMX_OK;
-}
-
-static imx_status pad(pipeline *p) {
-    static const uint8_t zeros[64];
-    const uint64_t size = imx_atomic_file_size(p->file);
-    uint64_t n_left = imx_align_up(size, p->alignment) - size;
-    while (n_left > 0) {
-        const size_t n = n_left < sizeof zeros ? (size_t)n_left : sizeof zeros;
-        IMX_TRY(imx_atomic_file_write(p->file, zeros, n, p->err));
-        n_left -= n;
-    }
-    return IMX_OK;
-}
-
-// ---- the file ----------------------------------------------------------------------------------
-
-static imx_status write_header(pipeline *p, imx_gguf_builder *builder) {
-    uint8_t *header = NULL;
-    size_t header_bytes = 0;
-    for (size_t i = 0; i < p->plan->n_items; ++i) {
-        const imx_plan_item *item = &p->plan->items[i];
-        const imx_gguf_tensor *tensor = item->source;
-        IMX_TRY(imx_gguf_add_tensor(builder, item->name, item->type, tensor->n_dims, tensor->dims,
-                                    p->err));
-    }
-    IMX_TRY(imx_gguf_builder_header(builder, &header, &header_bytes, p->err));
-    const imx_status status = imx_atomic_file_write(p->file, header, header_bytes, p->err);
-    free(header);
-    return status;
-}
-
-// The next byte to write is the one the plan has at `offset`.
-static void assert_at(const pipeline *p, uint64_t offset) {
-    assert(imx_atomic_file_size(p->file) == p->data_start + offset);
-    (void)p;
-    (void)offset;
-}
-
-static imx_status write_tensors(pipeline *p, imx_tensor_loss *losses) {
-    p->data_start = imx_atomic_file_size(p->file);
-    for (size_t i = 0; i < p->plan->n_items; ++i) {
-        const imx_plan_item *item = &p->plan->items[i];
-        imx_tensor_loss loss = {0};
-        assert_at(p, item->offset);
-        IMX_TRY(item->is_copied ? copy_tensor(p, item) : encode_tensor(p, item, &loss));
-        assert_at(p, item->offset + item->size_bytes);
-        IMX_TRY(pad(p));
-        if (losses != NULL) {
-            losses[i] = loss;
-        }
-        p->n_items_done = i + 1;
-        IMX_TRY(stop_on_request(p, item));
-    }
-    assert_at(p, p->plan->size_bytes);
-    return IMX_OK;
+static imx_status check_alignment(const pipeline *p, const imx_gguf *source, imx_error *err) {
+    return p->alignment == source->alignment
+               ? IMX_OK
+               : imx_fail(err, IMX_ERR_ARGUMENT,
+                          "the alignment of %s is %" PRIu64 " and cannot be changed to %" PRIu64,
+                          source->path, source->alignment, p->alignment);
 }
 
 imx_status imx_pipeline_run(const imx_plan *plan, const imx_gguf *source, imx_gguf_builder *builder,
                             const char *path, const imx_pipeline_options *options,
-                            imx_tensor_loss *losses, imx_error *err) {
+                            imx_tensor_loss *losses, size_t *n_kept, imx_error *err) {
     pipeline p = {
         .plan = plan,
-        .source = source,
         .progress = options->progress,
-        .encode = options->encode,
-        .n_threads = options->n_threads > 0 ? options->n_threads : omp_get_num_procs(),
         .alignment = imx_gguf_builder_alignment(builder),
-        .err = err,
     };
-    if (p.alignment != source->alignment) {
-        return imx_fail(err, IMX_ERR_ARGUMENT,
-                        "the alignment of %s is %" PRIu64 " and cannot be changed to %" PRIu64,
-                        source->path, source->alignment, p.alignment);
+    char source_hash[33];
+    IMX_TRY(check_alignment(&p, source, err));
+    IMX_TRY(imx_output_files_open(&p.files, plan, source, builder, path, options->resume, err));
+    if (n_kept != NULL) {
+        *n_kept = imx_output_files_n_kept(p.files);
     }
-    IMX_TRY(imx_atomic_file_open(&p.file, path, err));
-    imx_status status;
-    IMX_TRY_GOTO(fail, write_header(&p, builder));
-    IMX_TRY_GOTO(fail, write_tensors(&p, losses));
-    return imx_atomic_file_commit(p.file, err);
-fail:
-    imx_atomic_file_abort(p.file);
+    const imx_status status = run_stages(&p, source, options, losses, source_hash, err);
+    if (status == IMX_OK) {
+        return imx_output_files_commit(p.files, source_hash, err);
+    }
+    if (status == IMX_ERR_FORMAT) { // bad weights, which the next run would meet again
+        imx_output_files_discard(p.files);
+    } else {
+        imx_output_files_close(p.files);
+    }
     return status;
 }
