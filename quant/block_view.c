@@ -2,17 +2,26 @@
 
 #include "quant/block_view.h"
 
-#include <math.h>
+#include "quant/lanes.h"
 
 #define LARGEST_HALF  65504.0f
 #define SMALLEST_HALF 0x1p-24f // above zero
 
+// The least whose power of two and its inverse are both normal floats.
+enum { LARGEST_EXPONENT = 126 };
+
 static float largest_magnitude(const float *x, size_t n) {
-    float max = 0.0f;
-    for (size_t j = 0; j < n; ++j) {
-        max = fabsf(x[j]) > max ? fabsf(x[j]) : max;
+    imx_lanes max = imx_lanes_all(0.0f);
+    for (size_t j = 0; j < n; j += IMX_N_LANES) {
+        max = imx_lanes_max(imx_lanes_abs(imx_lanes_load(x + j)), max);
     }
-    return max;
+    return imx_lanes_greatest(max);
+}
+
+// e with 2^(e - 1) <= value < 2^e, for a normal value.
+static int exponent_above(float value) {
+    const int exponent = (int)(imx_f32_to_bits(value) >> 23) - 126;
+    return exponent < LARGEST_EXPONENT ? exponent : LARGEST_EXPONENT;
 }
 
 bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t n,
@@ -21,24 +30,24 @@ bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t
     if (max <= 0.5f * SMALLEST_HALF) {
         return false;
     }
-    (void)frexpf(max, &view->exponent);
-    const float scale = ldexpf(1.0f, -view->exponent);
-    for (size_t j = 0; j < n; ++j) {
-        view->x[j] = row[first + j] * scale;
+    view->exponent = exponent_above(max);
+    const imx_lanes scale = imx_lanes_all(imx_power_of_two(-view->exponent));
+    for (size_t j = 0; j < n; j += IMX_N_LANES) {
+        imx_lanes_store(view->x + j, imx_lanes_mul(imx_lanes_load(row + first + j), scale));
     }
     imx_weigh_block(view->x, n, importance, first, emphasis, view->w);
     return true;
 }
 
 imx_f16 imx_store_half(float value, int exponent, float *stored) {
-    const float magnitude = fminf(fabsf(ldexpf(value, exponent)), LARGEST_HALF);
-    const imx_f16 half = imx_f16_from_f32(copysignf(magnitude, value));
-    *stored = ldexpf(imx_f16_to_f32(half), -exponent);
-    return half;
+    const float magnitude = fabsf(value) * imx_power_of_two(exponent);
+    const imx_f16 half = imx_f16_from_f32(magnitude < LARGEST_HALF ? magnitude : LARGEST_HALF);
+    *stored = copysignf(imx_f16_to_f32(half) * imx_power_of_two(-exponent), value);
+    return (imx_f16)(half | (value < 0.0f ? 0x8000 : 0));
 }
 
 imx_f16 imx_store_scale(float value, int exponent, float *stored) {
-    const float smallest = ldexpf(SMALLEST_HALF, -exponent);
+    const float smallest = SMALLEST_HALF * imx_power_of_two(-exponent);
     if (value != 0.0f && fabsf(value) < smallest) {
         value = copysignf(smallest, value);
     }

@@ -15,13 +15,18 @@
 #include "quant/weighting.h"
 
 typedef struct imx_block_view {
-    int exponent;                 // x = weight · 2^-exponent
-    float x[IMX_SUPER_BLOCK_LEN]; // the farthest in [0.5, 1)
+    int exponent;                 // x = weight · 2^-exponent, -24..126
+    float x[IMX_SUPER_BLOCK_LEN]; // the farthest in [0.5, 1), or to 4 in the very largest
     float w[IMX_SUPER_BLOCK_LEN]; // their error weights, > 0
 } imx_block_view;
 
-// Prepares `n` (<= 256) weights from column `first` of a row. False when all of them are nearer to
-// zero than to the smallest value a block can hold: it is then coded as zeros.
+// 2^exponent, for exponents from -126 to 127.
+static inline float imx_power_of_two(int exponent) {
+    return imx_f32_from_bits((uint32_t)(exponent + 127) << 23);
+}
+
+// Prepares `n` (<= 256, a multiple of 16) weights from column `first` of a row. False when all of
+// them are nearer to zero than to the smallest value a block can hold: it is then coded as zeros.
 bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t n,
                     const imx_importance *importance, imx_emphasis emphasis);
 

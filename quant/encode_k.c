@@ -16,29 +16,39 @@ typedef struct k_type {
     void (*search)(const imx_block_view *view, const imx_super_shape *shape, imx_effort effort,
                    imx_super_block *out);
     size_t block_bytes;
-    void (*pack)(const imx_super_block *chosen, void *block); // block is all zero before
+    void (*pack)(const imx_super_block *chosen, void *block);
 } k_type;
 
 // ---- packing -----------------------------------------------------------------------------------
 
 // Two bits per weight: in each half of 128 weights byte l holds weights l, l+32, l+64, l+96.
 static void pack_low_two_bits(const uint8_t q[IMX_SUPER_BLOCK_LEN], uint8_t qs[64]) {
-    for (int j = 0; j < IMX_SUPER_BLOCK_LEN; ++j) {
-        qs[j / 128 * 32 + j % 32] |= (uint8_t)((q[j] & 3) << 2 * (j % 128 / 32));
+    for (int half = 0; half < 2; ++half) {
+        const uint8_t *const from = q + half * 128;
+        for (int l = 0; l < 32; ++l) {
+            qs[half * 32 + l] = (uint8_t)((from[l] & 3) | (from[l + 32] & 3) << 2 |
+                                          (from[l + 64] & 3) << 4 | (from[l + 96] & 3) << 6);
+        }
     }
 }
 
-// Low nibbles of Q4_K and Q5_K: in each quarter of 64 weights byte l holds weights l and l+32.
-static void pack_low_nibbles(const uint8_t q[IMX_SUPER_BLOCK_LEN], uint8_t qs[128]) {
-    for (int j = 0; j < IMX_SUPER_BLOCK_LEN; ++j) {
-        qs[j / 64 * 32 + j % 32] |= (uint8_t)((q[j] & 15) << 4 * (j % 64 / 32));
+// Low nibbles: in each run of 2 · stride weights byte l holds weights l and l + stride.
+static void pack_low_nibbles(const uint8_t q[IMX_SUPER_BLOCK_LEN], int stride, uint8_t qs[128]) {
+    for (int first = 0; first < IMX_SUPER_BLOCK_LEN; first += 2 * stride) {
+        const uint8_t *const from = q + first;
+        for (int l = 0; l < stride; ++l) {
+            qs[first / 2 + l] = (uint8_t)((from[l] & 15) | (from[l + stride] & 15) << 4);
+        }
     }
 }
 
 // Bit `bit` of each weight into bit j / 32 of byte j % 32.
 static void pack_high_bit(const uint8_t q[IMX_SUPER_BLOCK_LEN], int bit, uint8_t qh[32]) {
-    for (int j = 0; j < IMX_SUPER_BLOCK_LEN; ++j) {
-        qh[j % 32] |= (uint8_t)((q[j] >> bit & 1) << j / 32);
+    memset(qh, 0, 32);
+    for (int run = 0; run < 8; ++run) {
+        for (int l = 0; l < 32; ++l) {
+            qh[l] |= (uint8_t)((q[run * 32 + l] >> bit & 1) << run);
+        }
     }
 }
 
@@ -77,6 +87,7 @@ static void pack_q2_k(const imx_super_block *chosen, void *block) {
 static void pack_q3_k(const imx_super_block *chosen, void *block) {
     imx_block_q3_k *out = block;
     uint8_t q[IMX_SUPER_BLOCK_LEN];
+    memset(out->scales, 0, sizeof out->scales);
     bias_codes(chosen, 4, q);
     pack_low_two_bits(q, out->qs);
     pack_high_bit(q, 2, out->hmask);
@@ -92,7 +103,7 @@ static void pack_q4_k(const imx_super_block *chosen, void *block) {
     imx_block_q4_k *out = block;
     uint8_t q[IMX_SUPER_BLOCK_LEN];
     bias_codes(chosen, 0, q);
-    pack_low_nibbles(q, out->qs);
+    pack_low_nibbles(q, 32, out->qs);
     pack_scales_and_mins(chosen, out->scales);
     out->d = chosen->d;
     out->dmin = chosen->dmin;
@@ -102,7 +113,7 @@ static void pack_q5_k(const imx_super_block *chosen, void *block) {
     imx_block_q5_k *out = block;
     uint8_t q[IMX_SUPER_BLOCK_LEN];
     bias_codes(chosen, 0, q);
-    pack_low_nibbles(q, out->qs);
+    pack_low_nibbles(q, 32, out->qs);
     pack_high_bit(q, 4, out->qh);
     pack_scales_and_mins(chosen, out->scales);
     out->d = chosen->d;
@@ -112,12 +123,13 @@ static void pack_q5_k(const imx_super_block *chosen, void *block) {
 static void pack_q6_k(const imx_super_block *chosen, void *block) {
     imx_block_q6_k *out = block;
     uint8_t q[IMX_SUPER_BLOCK_LEN];
+    uint8_t high[IMX_SUPER_BLOCK_LEN];
     bias_codes(chosen, 32, q);
     for (int j = 0; j < IMX_SUPER_BLOCK_LEN; ++j) {
-        const int half = j / 128;
-        out->ql[half * 64 + j % 64] |= (uint8_t)((q[j] & 15) << 4 * (j % 128 / 64));
-        out->qh[half * 32 + j % 32] |= (uint8_t)(q[j] >> 4 << 2 * (j % 128 / 32));
+        high[j] = q[j] >> 4;
     }
+    pack_low_nibbles(q, 64, out->ql);
+    pack_low_two_bits(high, out->qh);
     for (int j = 0; j < 16; ++j) {
         out->scales[j] = (int8_t)chosen->scales[j];
     }
@@ -172,7 +184,6 @@ static void encode(const k_type *type, const float *row, size_t n_cols,
         if (imx_view_block(&view, row, first, IMX_SUPER_BLOCK_LEN, importance, emphasis)) {
             type->search(&view, &type->shape, options->effort, &chosen);
         }
-        memset(out, 0, type->block_bytes);
         type->pack(&chosen, out);
         out += type->block_bytes;
     }

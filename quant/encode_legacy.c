@@ -9,23 +9,31 @@
 #include "formats/blocks.h"
 #include "quant/block_view.h"
 #include "quant/encode_internal.h"
-#include "quant/search_affine.h"
-#include "quant/search_symmetric.h"
+#include "quant/fit_affine.h"
+#include "quant/fit_scale.h"
+
+typedef struct symmetric_type {
+    imx_code_range codes;
+    imx_emphasis emphasis;
+} symmetric_type;
+
+static const symmetric_type q4_0 = {{-8, 7}, IMX_EMPHASIS_WEAK};
+static const symmetric_type q5_0 = {{-16, 15}, IMX_EMPHASIS_WEAK};
+static const symmetric_type q8_0 = {{-128, 127}, IMX_EMPHASIS_NONE};
 
 // Codes (32) of a block whose only parameter is a scale; all zero for a block of zeros.
-static imx_f16 choose_symmetric(const float *row, size_t first, const imx_importance *importance,
-                                const imx_encode_options *options, imx_code_range codes,
+static imx_f16 choose_symmetric(const symmetric_type *type, const float *row, size_t first,
+                                const imx_importance *importance, const imx_encode_options *options,
                                 float q[IMX_BLOCK_LEN]) {
-    const imx_emphasis emphasis = imx_emphasis_of(options->weighting, IMX_EMPHASIS_WEAK);
+    const imx_emphasis emphasis = imx_emphasis_of(options->weighting, type->emphasis);
     imx_block_view view;
     if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance, emphasis)) {
         memset(q, 0, IMX_BLOCK_LEN * sizeof *q);
         return 0;
     }
-    const imx_group group = {view.x, view.w, IMX_BLOCK_LEN, codes};
+    const imx_group group = {view.x, view.w, IMX_BLOCK_LEN, type->codes};
     imx_grid grid = {0};
-    const imx_f16 d =
-        imx_store_scale(imx_fit_scale(&group, options->effort), view.exponent, &grid.scale);
+    const imx_f16 d = imx_fit_half(&group, view.exponent, options->effort, &grid.scale);
     imx_group_codes(&group, grid, q);
     return d;
 }
@@ -42,7 +50,7 @@ static imx_f16 choose_affine(const float *row, size_t first, const imx_importanc
         return 0;
     }
     const imx_group group = {view.x, view.w, IMX_BLOCK_LEN, codes};
-    imx_grid grid = imx_fit_affine(&group, HUGE_VALF, options->effort);
+    imx_grid grid = imx_fit_affine(&group, options->effort);
     const imx_f16 d = imx_store_scale(grid.scale, view.exponent, &grid.scale);
     imx_group_codes(&group, grid, q);
     const imx_moments sums = imx_group_moments(&group, q);
@@ -73,7 +81,7 @@ void imx_encode_q4_0(const float *row, size_t n_cols, const imx_importance *impo
     imx_block_q4_0 *out = blocks;
     float q[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
-        out->d = choose_symmetric(row, first, importance, options, (imx_code_range){-8, 7}, q);
+        out->d = choose_symmetric(&q4_0, row, first, importance, options, q);
         pack_nibbles(q, 8, out->qs);
     }
 }
@@ -94,7 +102,7 @@ void imx_encode_q5_0(const float *row, size_t n_cols, const imx_importance *impo
     imx_block_q5_0 *out = blocks;
     float q[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
-        out->d = choose_symmetric(row, first, importance, options, (imx_code_range){-16, 15}, q);
+        out->d = choose_symmetric(&q5_0, row, first, importance, options, q);
         pack_nibbles(q, 16, out->qs);
         pack_fifth_bits(q, 16, out->qh);
     }
@@ -117,7 +125,7 @@ void imx_encode_q8_0(const float *row, size_t n_cols, const imx_importance *impo
     imx_block_q8_0 *out = blocks;
     float q[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
-        out->d = choose_symmetric(row, first, importance, options, (imx_code_range){-128, 127}, q);
+        out->d = choose_symmetric(&q8_0, row, first, importance, options, q);
         for (int j = 0; j < IMX_BLOCK_LEN; ++j) {
             out->qs[j] = (int8_t)q[j];
         }

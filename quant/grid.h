@@ -4,17 +4,13 @@
 //
 //     x̂ = scale · q + offset,    q an integer of a code range,
 //
-// and a group is the run of weights that share one. Searches hold IMX_LANES grids at once and walk
-// over the weights; for each weight all lanes round, clamp and accumulate. The inner loop has no
-// dependencies and becomes vector code of any width, while each lane's sums run over the weights in
-// order and so have the same bits on every machine.
+// and a group is the run of weights that share one. Searches hold a grid in each lane
+// (quant/lanes.h) and walk over the weights; for each weight all lanes round, clamp and accumulate.
 
 #ifndef IMX_QUANT_GRID_H
 #define IMX_QUANT_GRID_H
 
 #include <math.h>
-
-enum { IMX_LANES = 32 };
 
 // Codes from lowest to highest, both included; they are integers held as floats.
 typedef struct imx_code_range {
@@ -55,8 +51,7 @@ static inline float imx_clamp(float value, imx_code_range range) {
     return value > range.highest ? range.highest : value;
 }
 
-// 1 / value, and 0 where that would be no use as a factor. Without a branch, so that loops over
-// lanes become vector code.
+// 1 / value, and 0 where that would be no use as a factor.
 static inline float imx_inverse(float value) {
     return 1.0f / (fabsf(value) < 0x1p-120f ? HUGE_VALF : value);
 }

@@ -1,309 +1,340 @@
 // SPDX-License-Identifier: MIT
 //
-// One grid with an offset, codes 0..n. With codes q_j this is a weighted straight-line fit; with
-// means and covariances under the weights w, the error of x̂ = s · q + o is least at
+// A super-block of grids with offsets,
 //
-//     s = cov(x, q) / var(q),    o = mean(x) - s · mean(q),
+//     x̂ = d · k_g · q - dmin · l_g,
 //
-// where it is Σ w x² less the gain  Σ w · (mean(x)² + cov(x, q)² / var(q)). Where offsets may not
-// be positive and this one is, the best is o = 0 and the s of a grid through zero. As for one scale
-// (search_symmetric.c) the fit alternates with the nearest codes, from many starts side by side:
-// the range of the weights, widened a little or clipped by up to half, more at one end or the
-// other.
+// with integers k_g and l_g >= 0 for each group and two half-precision numbers of either sign. The
+// error Σ w (x - x̂)² is quadratic in whatever is left free once the rest is fixed:
 //
-// A super-block, x̂ = d · k_g · q - dmin · l_g with integers k_g and l_g:
+//   1. Each group's scale s_g and offset o_g are fitted as if they were free (fit_affine.c).
+//   2. As long as its codes stay, the group's error grows by
 //
-//   1. Each group's scale s_g and min m_g = -o_g are fitted as if they were free.
-//   2. As long as its codes stay, the error grows by  Σw (var(q) Δs² + (mean(q) Δs - Δm)²)  when
-//      they move. With the best Δm for each Δs only the first term is left, so that d is found by a
-//      fit of one scale to the s_g with weights Σw var(q), or Σ w q² where the min is held at 0.
-//      The mins that then suit the rounded scales, m_g + mean(q) Δs, give dmin in the same way with
-//      weights Σw.
-//   3. k_g and l_g are chosen by the true error, with new codes for each, among the integers k
-//      around s_g / d and for each the integers l around the min that suits it.
-//   4. d and dmin are fitted to all codes together (two equations), rounded to half precision, and
-//      step 3 is repeated with what will be decoded.
+//          Σ w (q - mean q)² · Δs²  +  Σ w · (Δs · mean q + Δo)².
 //
-// Tried and dropped: more rounds of steps 3 and 4 and wider neighbourhoods (each gains under 0.5 %
-// of the error); more rounds per start (the second search gains more).
+//      The best Δo for each Δs leaves only the first term, so d is the fit of one scale to the s_g
+//      with these weights, and dmin the fit of one scale to the mins  d k_g · mean q - mean x  that
+//      then suit the rounded scales, with weights Σ w.
+//   3. k_g and l_g are chosen by the true error, with new codes for each candidate: k next to where
+//      it was, and for each k the l that puts the mean of the codes where it was, or one code
+//      lower or higher. Such a shift moves the grid by one of its own steps, which costs little but
+//      at the ends, and lets l be rounded again: when dmin is a fair part of a step, as with five
+//      bits, one of the three lies much nearer to the ideal than the nearest l to the first.
+//   4. d and dmin are fitted to all codes together (two linear equations), rounded to half
+//      precision, and step 3 is repeated.
+//
+// Because d and dmin are signed, a super-block can stand upright (d, dmin > 0: the lowest value of
+// each grid is a multiple of dmin and not positive) or be mirrored (d, dmin < 0: the highest value
+// is, and not negative). Either can fit better, so both are tried. With more effort, many starts
+// scatter d and dmin around step 2, since how well the integers line up is largely a matter of
+// luck.
+//
+// All groups take these steps at once, one in each lane, and starts fill the trials
+// (lane_groups.h).
+//
+// Tried and dropped, none worth 0.2 % of the error: wider neighbourhoods of k, the two nearest l,
+// more rounds. Starting d and dmin from the largest scale and min instead of step 2 costs 1 to 4 %.
 
 #include "quant/search_affine.h"
 
-#include "quant/search_symmetric.h"
+#include <string.h>
 
-// Starts clip CLIPS shares of the range, each split in SPLITS ways between its two ends; pairs try
-// SCALES integers with MINS integers for each.
-enum { CLIPS = 8, SPLITS = IMX_LANES / CLIPS, SCALES = 8, MINS = IMX_LANES / SCALES };
-enum { N_ZOOM_ROUNDS = 2 };
+#include "quant/fit_affine.h"
+#include "quant/fit_scale.h"
 
-#define WIDEST       0.9f  // codes beyond the range that the widest start leaves unused
-#define LARGEST_CLIP 0.5f  // of the range
-#define ZOOM         0.16f // half the width of the second search, relative
+// Starts after the first scatter over this share of d and dmin, along a sequence whose two
+// coordinates are powers of the inverse plastic number.
+#define START_SPREAD 1.8f
+#define D_STRIDE     0.7548777f
+#define DMIN_STRIDE  0.5698403f
 
-typedef struct grid_lanes {
-    float scale[IMX_LANES];
-    float offset[IMX_LANES];
-} grid_lanes;
+static const struct {
+    int n_starts; // upright, and as many mirrored
+    int n_rounds; // of steps 3 and 4
+} efforts[IMX_EFFORT_COUNT] = {
+    [IMX_EFFORT_DEFAULT] = {.n_starts = 1, .n_rounds = 2},
+    [IMX_EFFORT_BEST] = {.n_starts = 128, .n_rounds = 4},
+};
 
-typedef struct best_grid {
-    imx_grid grid;
-    float gain;
-} best_grid;
-
-typedef struct code_sums {
-    float w;             // Σ w
-    float x;             // Σ w x
-    float q[IMX_LANES];  // Σ w q
-    float qq[IMX_LANES]; // Σ w q²
-    float xq[IMX_LANES]; // Σ w x q
-} code_sums;
-
-// ---- one grid ----------------------------------------------------------------------------------
-
-// The moments of every lane's nearest codes.
-static void sum_codes(const grid_lanes *grids, const imx_group *group, code_sums *out) {
-    const imx_code_range codes = group->codes;
-    code_sums sums = {0};
-    float inverse[IMX_LANES];
-    for (int l = 0; l < IMX_LANES; ++l) {
-        inverse[l] = imx_inverse(grids->scale[l]);
-    }
-    for (int j = 0; j < group->n; ++j) {
-        const float x = group->x[j];
-        const float w = group->w[j];
-        sums.w += w;
-        sums.x += w * x;
-        for (int l = 0; l < IMX_LANES; ++l) {
-            const float q = imx_clamp(imx_round((x - grids->offset[l]) * inverse[l]), codes);
-            const float wq = w * q;
-            sums.q[l] += wq;
-            sums.qq[l] += wq * q;
-            sums.xq[l] += wq * x;
-        }
-    }
-    *out = sums;
-}
-
-// One round in every lane: nearest codes of its grid, then the best grid of these codes.
-static void improve_grids(grid_lanes *grids, const imx_group *group, float highest_offset,
-                          best_grid *best) {
-    code_sums sums;
-    float gain[IMX_LANES];
-    sum_codes(grids, group, &sums);
-    const float mean_x = sums.x / sums.w;
-    for (int l = 0; l < IMX_LANES; ++l) {
-        const float mean_q = sums.q[l] / sums.w;
-        const float variance = sums.qq[l] - mean_q * sums.q[l];
-        const float covariance = sums.xq[l] - mean_q * sums.x;
-        const float noise = 1e-6f * sums.qq[l]; // all codes equal
-        const float scale = covariance * imx_inverse(variance > noise ? variance : 0.0f);
-        const float offset = mean_x - scale * mean_q;
-        const float scale_at_zero = sums.xq[l] * imx_inverse(sums.qq[l]);
-        const bool is_bound = offset > highest_offset;
-        grids->scale[l] = is_bound ? scale_at_zero : scale;
-        grids->offset[l] = is_bound ? 0.0f : offset;
-        gain[l] = is_bound ? scale_at_zero * sums.xq[l] : scale * covariance + mean_x * sums.x;
-    }
-    for (int l = 0; l < IMX_LANES; ++l) {
-        if (gain[l] > best->gain) {
-            *best = (best_grid){{grids->scale[l], grids->offset[l]}, gain[l]};
-        }
-    }
-}
-
-// Starts on the range [low, low + length]: the lane's clip lies between `narrowest` and `widest`
-// shares of the length, and its split says how much of it is cut from below.
-static void start_grids(grid_lanes *grids, const imx_group *group, float low, float length,
-                        float widest, float narrowest) {
-    for (int l = 0; l < IMX_LANES; ++l) {
-        const float position = (float)(l / SPLITS) / (CLIPS - 1);
-        const float split = (float)(l % SPLITS) / (SPLITS - 1);
-        const float clip = widest + (narrowest - widest) * position;
-        grids->scale[l] = length * (1.0f - clip) / group->codes.highest;
-        grids->offset[l] = low + length * clip * split;
-    }
-}
-
-imx_grid imx_fit_affine(const imx_group *group, float highest_offset, imx_effort effort) {
-    (void)effort;
-    float low = highest_offset < group->x[0] ? highest_offset : group->x[0];
-    float high = group->x[0];
-    for (int j = 0; j < group->n; ++j) {
-        low = group->x[j] < low ? group->x[j] : low;
-        high = group->x[j] > high ? group->x[j] : high;
-    }
-    const float n_steps = group->codes.highest;
-    grid_lanes grids;
-    best_grid best = {{0.0f, 0.0f}, -1.0f};
-    start_grids(&grids, group, low, high - low, -WIDEST / n_steps, LARGEST_CLIP);
-    improve_grids(&grids, group, highest_offset, &best);
-    start_grids(&grids, group, best.grid.offset, best.grid.scale * n_steps, -ZOOM, ZOOM);
-    for (int round = 0; round < N_ZOOM_ROUNDS; ++round) {
-        improve_grids(&grids, group, highest_offset, &best);
-    }
-    return best.grid;
-}
-
-// ---- a super-block -----------------------------------------------------------------------------
-
-// Step 1: a group's grid as if it were free, and the moments that steps 2 and 3 need.
+// Steps 1 and 2.
 typedef struct free_fit {
-    float scale;
-    float min;
-    float mean_code;
-    float curvature; // of the error in the scale
-    float weight;    // Σ w, its curvature in the min
-} free_fit;
-
-// What the integers of all groups are multiplied with.
-typedef struct super_scales {
+    imx_lanes scale; // of the sign of d
+    imx_lanes mean_code;
     float d;
     float dmin;
-} super_scales;
+} free_fit;
 
-// Sums for step 4 over all weights, with u = k q and v = -l: x̂ = d u + dmin v.
-typedef struct normal_sums {
-    double uu;
-    double uv;
-    double vv;
-    double xu;
-    double xv;
-} normal_sums;
+// What each trial makes of the super-block.
+typedef struct attempts {
+    imx_lanes d; // the same in all lanes of a trial, as dmin and error
+    imx_lanes dmin;
+    imx_lanes scale; // k
+    imx_lanes min;   // l
+    imx_lanes error; // of the super-block
+} attempts;
 
-static free_fit fit_freely(const imx_group *group, imx_effort effort, float *codes) {
-    const imx_grid grid = imx_fit_affine(group, 0.0f, effort);
-    imx_group_codes(group, grid, codes);
-    const imx_moments sums = imx_group_moments(group, codes);
-    const float mean_code = sums.q / sums.w;
-    return (free_fit){
-        .scale = grid.scale > 0.0f ? grid.scale : 0.0f,
-        .min = -grid.offset,
-        .mean_code = mean_code,
-        .curvature = grid.offset < 0.0f ? sums.qq - mean_code * sums.q : sums.qq,
-        .weight = sums.w,
+static imx_lanes negative(imx_lanes a) {
+    return imx_lanes_sub(imx_lanes_all(0.0f), a);
+}
+
+// ---- steps 1 and 2 -----------------------------------------------------------------------------
+
+// The same grids with codes counted from the other end.
+static imx_lane_grids mirror(imx_lane_grids grids, imx_lanes n_steps) {
+    return (imx_lane_grids){
+        .scale = negative(grids.scale),
+        .offset = imx_lanes_add(grids.offset, imx_lanes_mul(grids.scale, n_steps)),
     };
 }
 
-// The min that suits a group best, its codes as they are, when its scale becomes `scale`.
-static float min_at_scale(const free_fit *fit, float scale) {
-    const float min = fit->min + (scale - fit->scale) * fit->mean_code;
-    return min > 0.0f ? min : 0.0f;
+// Lets grids that begin beyond zero, which no min can store, begin at zero and end where they did.
+static imx_lane_grids begin_by_zero(imx_lane_grids grids, imx_lanes n_steps) {
+    const imx_lanes zero = imx_lanes_all(0.0f);
+    const imx_lane_mask is_beyond =
+        imx_lanes_greater(imx_lanes_mul(grids.offset, grids.scale), zero);
+    const imx_lanes from_zero = imx_lanes_add(grids.scale, imx_lanes_div(grids.offset, n_steps));
+    return (imx_lane_grids){
+        .scale = imx_lanes_select(is_beyond, from_zero, grids.scale),
+        .offset = imx_lanes_select(is_beyond, zero, grids.offset),
+    };
 }
 
-// Step 2.
-static super_scales start_super_scales(const free_fit *fits, const imx_super_shape *shape,
-                                       imx_effort effort) {
-    float values[IMX_MAX_GROUPS];
-    float weights[IMX_MAX_GROUPS];
-    for (int g = 0; g < shape->n_groups; ++g) {
-        values[g] = fits[g].scale;
-        weights[g] = fits[g].curvature;
-    }
-    super_scales start;
-    const imx_group scales = {values, weights, shape->n_groups, shape->scales};
-    start.d = imx_fit_scale(&scales, effort);
-    for (int g = 0; g < shape->n_groups; ++g) {
-        const float k = imx_clamp(imx_round(fits[g].scale * imx_inverse(start.d)), shape->scales);
-        values[g] = min_at_scale(&fits[g], start.d * k);
-        weights[g] = fits[g].weight;
-    }
-    const imx_group mins = {values, weights, shape->n_groups, shape->mins};
-    start.dmin = imx_fit_scale(&mins, effort);
-    return start;
+// The factor, of the given sign, whose multiples by `integers` come nearest to values of that sign.
+static float fit_multiples(imx_lanes values, imx_lanes weights, int n, imx_code_range integers,
+                           float sign, imx_effort effort) {
+    const imx_lanes magnitudes =
+        imx_lanes_max(imx_lanes_mul(values, imx_lanes_all(sign)), imx_lanes_all(0.0f));
+    float x[IMX_N_LANES];
+    float w[IMX_N_LANES];
+    imx_lanes_store(x, magnitudes);
+    imx_lanes_store(w, weights);
+    const imx_group group = {x, w, n, integers};
+    return sign * imx_fit_scale(&group, effort);
 }
 
-// The error of every lane's grid with its nearest codes.
-static void measure_grids(const grid_lanes *grids, const imx_group *group,
-                          float errors[IMX_LANES]) {
-    const imx_code_range codes = group->codes;
-    float inverse[IMX_LANES];
-    for (int l = 0; l < IMX_LANES; ++l) {
-        inverse[l] = imx_inverse(grids->scale[l]);
-        errors[l] = 0.0f;
+static imx_lanes nearest_integers(imx_lanes values, imx_lanes factor, imx_code_range integers) {
+    const imx_lanes multiples = imx_lanes_mul(values, imx_lanes_inverse(factor));
+    return imx_lanes_clamp(imx_lanes_round(multiples), integers);
+}
+
+// The min with which codes of this mean decode to the group's mean.
+static imx_lanes suitable_min(const imx_lane_groups *groups, imx_lanes scale, imx_lanes mean_code) {
+    return imx_lanes_sub(imx_lanes_mul(scale, mean_code), groups->mean);
+}
+
+static free_fit fit_freely(const imx_lane_groups *groups, const imx_super_shape *shape,
+                           imx_lane_grids grids, float sign, imx_effort effort) {
+    const imx_lanes n_steps = imx_lanes_all(shape->codes.highest);
+    grids = begin_by_zero(sign < 0.0f ? mirror(grids, n_steps) : grids, n_steps);
+    const imx_lane_moments codes = imx_measure_codes(groups, &grids);
+    free_fit fit = {.scale = grids.scale, .mean_code = codes.mean_code};
+    fit.d = fit_multiples(fit.scale, codes.variance, shape->n_groups, shape->scales, sign, effort);
+    const imx_lanes d = imx_lanes_all(fit.d);
+    const imx_lanes scale = imx_lanes_mul(d, nearest_integers(fit.scale, d, shape->scales));
+    const imx_lanes min = suitable_min(groups, scale, fit.mean_code);
+    fit.dmin = fit_multiples(min, groups->weight, shape->n_groups, shape->mins, sign, effort);
+    return fit;
+}
+
+// ---- steps 3 and 4 -----------------------------------------------------------------------------
+
+// The sum over each trial, in all of its lanes.
+static imx_lanes sum_groups(imx_lanes a, int n_groups) {
+    float now[IMX_N_LANES];
+    float next[IMX_N_LANES];
+    imx_lanes_store(now, a);
+    for (int distance = 1; distance < n_groups; distance *= 2) {
+        for (int lane = 0; lane < IMX_N_LANES; ++lane) {
+            next[lane] = now[lane] + now[lane ^ distance];
+        }
+        memcpy(now, next, sizeof now);
     }
-    for (int j = 0; j < group->n; ++j) {
-        const float x = group->x[j];
-        const float w = group->w[j];
-        for (int l = 0; l < IMX_LANES; ++l) {
-            const float y = x - grids->offset[l];
-            const float e = y - grids->scale[l] * imx_clamp(imx_round(y * inverse[l]), codes);
-            errors[l] += w * e * e;
+    return imx_lanes_load(now);
+}
+
+static imx_lane_grids grids_of(const attempts *tried) {
+    return (imx_lane_grids){
+        .scale = imx_lanes_mul(tried->d, tried->scale),
+        .offset = negative(imx_lanes_mul(tried->dmin, tried->min)),
+    };
+}
+
+// Keeps the integers and errors of those lanes of `tried` that are better.
+static void keep_better_integers(const attempts *tried, attempts *best) {
+    const imx_lane_mask is_better = imx_lanes_greater(best->error, tried->error);
+    best->scale = imx_lanes_select(is_better, tried->scale, best->scale);
+    best->min = imx_lanes_select(is_better, tried->min, best->min);
+    best->error = imx_lanes_select(is_better, tried->error, best->error);
+}
+
+static void keep_better(const attempts *tried, attempts *best) {
+    const imx_lane_mask is_better = imx_lanes_greater(best->error, tried->error);
+    best->d = imx_lanes_select(is_better, tried->d, best->d);
+    best->dmin = imx_lanes_select(is_better, tried->dmin, best->dmin);
+    keep_better_integers(tried, best);
+}
+
+// Step 3, around the given scales and codes of the given mean.
+static void choose_integers(const imx_lane_groups *groups, const imx_super_shape *shape,
+                            imx_lanes around, imx_lanes mean_code, attempts *current) {
+    const imx_lanes centre = nearest_integers(around, current->d, shape->scales);
+    attempts tried = *current;
+    attempts best = *current;
+    best.error = imx_lanes_all(HUGE_VALF);
+    for (int step = -1; step <= 1; ++step) {
+        const imx_lanes stepped = imx_lanes_add(centre, imx_lanes_all((float)step));
+        tried.scale = imx_lanes_clamp(stepped, shape->scales);
+        const imx_lanes scale = imx_lanes_mul(tried.d, tried.scale);
+        for (int shift = -1; shift <= 1; ++shift) {
+            const imx_lanes shifted = imx_lanes_add(mean_code, imx_lanes_all((float)shift));
+            const imx_lanes min = suitable_min(groups, scale, shifted);
+            tried.min = nearest_integers(min, tried.dmin, shape->mins);
+            const imx_lane_grids grids = grids_of(&tried);
+            tried.error = imx_measure_grids(groups, &grids);
+            keep_better_integers(&tried, &best);
         }
     }
+    best.error = sum_groups(best.error, shape->n_groups);
+    *current = best;
 }
 
-// Step 3 for one group.
-static void choose_pair(const imx_group *group, const imx_super_shape *shape, const free_fit *fit,
-                        super_scales super, float *scale, float *min) {
-    const float centre = imx_clamp(imx_round(fit->scale * imx_inverse(super.d)), shape->scales);
-    const float inverse_dmin = imx_inverse(super.dmin);
-    float k[IMX_LANES];
-    float m[IMX_LANES];
-    grid_lanes grids;
-    float errors[IMX_LANES];
-    for (int l = 0; l < IMX_LANES; ++l) {
-        k[l] = imx_clamp(centre + (float)(l / MINS - SCALES / 2), shape->scales);
-        grids.scale[l] = super.d * k[l];
-        const float suits = imx_round(min_at_scale(fit, grids.scale[l]) * inverse_dmin);
-        m[l] = imx_clamp(suits + (float)(l % MINS - 1), shape->mins);
-        grids.offset[l] = -super.dmin * m[l];
-    }
-    measure_grids(&grids, group, errors);
-    int best = 0;
-    for (int l = 1; l < IMX_LANES; ++l) {
-        best = errors[l] < errors[best] ? l : best;
-    }
-    *scale = k[best];
-    *min = m[best];
+// | a b |
+// | c d |
+static imx_lanes determinant(imx_lanes a, imx_lanes b, imx_lanes c, imx_lanes d) {
+    return imx_lanes_sub(imx_lanes_mul(a, d), imx_lanes_mul(b, c));
 }
 
-// Step 3 for all groups, with the sums for step 4.
-static normal_sums choose_pairs(const imx_block_view *view, const imx_super_shape *shape,
-                                const free_fit *fits, super_scales super, imx_super_block *out) {
-    normal_sums sums = {0};
+static imx_lanes add_ridge(imx_lanes diagonal) {
+    const imx_lanes ridge = imx_lanes_mul(diagonal, imx_lanes_all(1e-6f));
+    return imx_lanes_add(imx_lanes_add(diagonal, ridge), imx_lanes_all(1e-15f));
+}
+
+// Step 4 before rounding. With u = k q and v = -l, x̂ = d u + dmin v. The normal equations are those
+// of what the errors e = x - x̂ leave to gain, so that a small ridge keeps d and dmin where they are
+// as far as the sums say nothing about them, as when all l are 0.
+static void fit_together(const imx_lane_groups *groups, const imx_lane_grids *grids,
+                         const imx_lane_moments *codes, attempts *current) {
+    const int n = groups->n_groups;
+    const imx_lanes k = current->scale;
+    const imx_lanes v = negative(current->min);
+    const imx_lanes w = groups->weight;
+    const imx_lanes wq = imx_lanes_mul(w, codes->mean_code);
+    const imx_lanes mean_e = imx_lanes_sub(imx_lanes_sub(groups->mean, grids->offset),
+                                           imx_lanes_mul(grids->scale, codes->mean_code));
+    const imx_lanes qe =
+        imx_lanes_sub(imx_lanes_sub(codes->product, imx_lanes_mul(grids->offset, wq)),
+                      imx_lanes_mul(grids->scale, codes->power));
+    const imx_lanes kkqq = imx_lanes_mul(imx_lanes_mul(k, k), codes->power);
+    const imx_lanes vw = imx_lanes_mul(v, w);
+    const imx_lanes uu = add_ridge(sum_groups(kkqq, n));
+    const imx_lanes uv = sum_groups(imx_lanes_mul(imx_lanes_mul(k, v), wq), n);
+    const imx_lanes vv = add_ridge(sum_groups(imx_lanes_mul(v, vw), n));
+    const imx_lanes ue = sum_groups(imx_lanes_mul(k, qe), n);
+    const imx_lanes ve = sum_groups(imx_lanes_mul(vw, mean_e), n);
+    const imx_lanes whole = determinant(uu, uv, uv, vv);
+    const imx_lanes d_step = imx_lanes_div(determinant(ue, uv, ve, vv), whole);
+    const imx_lanes dmin_step = imx_lanes_div(determinant(uu, ue, uv, ve), whole);
+    current->d = imx_lanes_add(current->d, d_step);
+    current->dmin = imx_lanes_add(current->dmin, dmin_step);
+}
+
+// Rounds d and dmin to halves.
+static void store_super_scales(attempts *current, int n_groups, int exponent) {
+    float d[IMX_N_LANES];
+    float dmin[IMX_N_LANES];
+    imx_lanes_store(d, current->d);
+    imx_lanes_store(dmin, current->dmin);
+    for (int first = 0; first < IMX_N_LANES; first += n_groups) {
+        imx_store_scale(d[first], exponent, &d[first]);
+        imx_store_scale(dmin[first], exponent, &dmin[first]);
+        for (int lane = first + 1; lane < first + n_groups; ++lane) {
+            d[lane] = d[first];
+            dmin[lane] = dmin[first];
+        }
+    }
+    current->d = imx_lanes_load(d);
+    current->dmin = imx_lanes_load(dmin);
+}
+
+// Repeats steps 3 and 4 from where `current` is.
+static void descend(const imx_lane_groups *groups, const imx_super_shape *shape, int exponent,
+                    const free_fit *fit, int n_rounds, attempts *current, attempts *best) {
+    imx_lanes scale = fit->scale;
+    imx_lanes mean_code = fit->mean_code;
+    for (int round = 1;; ++round) {
+        store_super_scales(current, shape->n_groups, exponent);
+        choose_integers(groups, shape, scale, mean_code, current);
+        keep_better(current, best);
+        if (round == n_rounds) {
+            return;
+        }
+        const imx_lane_grids grids = grids_of(current);
+        const imx_lane_moments codes = imx_measure_codes(groups, &grids);
+        scale = grids.scale;
+        mean_code = codes.mean_code;
+        fit_together(groups, &grids, &codes, current);
+    }
+}
+
+// ---- the search --------------------------------------------------------------------------------
+
+// `factor` times what scatters around 1, the more the fewer integers there are.
+static imx_lanes scatter_factor(float factor, imx_code_range integers, imx_lanes number,
+                                float stride) {
+    const float spread = START_SPREAD / sqrtf(integers.highest);
+    const imx_lanes change =
+        imx_lanes_mul(imx_lanes_scatter(number, stride), imx_lanes_all(spread));
+    return imx_lanes_mul(imx_lanes_all(factor), imx_lanes_add(imx_lanes_all(1.0f), change));
+}
+
+// One start for each trial, from number `first` on. The first of all is the fit itself.
+static attempts scatter_starts(const imx_lane_groups *groups, const imx_super_shape *shape,
+                               const free_fit *fit, int first) {
+    const imx_lanes number = imx_lanes_add(groups->trial, imx_lanes_all((float)first));
+    return (attempts){
+        .d = scatter_factor(fit->d, shape->scales, number, D_STRIDE),
+        .dmin = scatter_factor(fit->dmin, shape->mins, number, DMIN_STRIDE),
+    };
+}
+
+// Writes the best trial with its nearest codes.
+static void write_best(const imx_block_view *view, const imx_super_shape *shape,
+                       const attempts *best, imx_super_block *out) {
+    float d[IMX_N_LANES];
+    float dmin[IMX_N_LANES];
+    float scale[IMX_N_LANES];
+    float min[IMX_N_LANES];
+    imx_lanes_store(d, best->d);
+    imx_lanes_store(dmin, best->dmin);
+    imx_lanes_store(scale, best->scale);
+    imx_lanes_store(min, best->min);
+    const int lane = imx_lanes_find(best->error, imx_lanes_least(best->error));
+    out->d = imx_store_scale(d[lane], view->exponent, &d[lane]);
+    out->dmin = imx_store_scale(dmin[lane], view->exponent, &dmin[lane]);
     for (int g = 0; g < shape->n_groups; ++g) {
         const imx_group group = imx_group_at(view, shape, g);
-        float *codes = out->codes + g * shape->group_len;
-        choose_pair(&group, shape, &fits[g], super, &out->scales[g], &out->mins[g]);
-        const imx_grid grid = {super.d * out->scales[g], -super.dmin * out->mins[g]};
-        imx_group_codes(&group, grid, codes);
-        const imx_moments moments = imx_group_moments(&group, codes);
-        const double k = (double)out->scales[g];
-        const double l = (double)out->mins[g];
-        sums.uu += k * k * (double)moments.qq;
-        sums.uv -= k * l * (double)moments.q;
-        sums.vv += l * l * (double)moments.w;
-        sums.xu += k * (double)moments.xq;
-        sums.xv -= l * (double)moments.x;
+        const imx_grid grid = {d[lane] * scale[lane + g], -dmin[lane] * min[lane + g]};
+        out->scales[g] = scale[lane + g];
+        out->mins[g] = min[lane + g];
+        imx_group_codes(&group, grid, out->codes + g * shape->group_len);
     }
-    return sums;
-}
-
-// Step 4. What the sums cannot tell (0 / 0, or nearly), or would make negative, stays as it was.
-static super_scales fit_super_scales(const normal_sums *n, super_scales old) {
-    const double determinant = n->uu * n->vv - n->uv * n->uv;
-    double d = n->xu / n->uu;
-    double dmin = n->xv / n->vv;
-    if (determinant > 1e-9 * n->uu * n->vv) {
-        d = (n->xu * n->vv - n->xv * n->uv) / determinant;
-        dmin = (n->xv * n->uu - n->xu * n->uv) / determinant;
-    } else if (n->uu > 0.0 && n->vv > 0.0) {
-        return old;
-    }
-    return (super_scales){d > 0.0 ? (float)d : old.d, dmin > 0.0 ? (float)dmin : old.dmin};
 }
 
 void imx_search_affine(const imx_block_view *view, const imx_super_shape *shape, imx_effort effort,
                        imx_super_block *out) {
-    free_fit fits[IMX_MAX_GROUPS];
-    for (int g = 0; g < shape->n_groups; ++g) {
-        const imx_group group = imx_group_at(view, shape, g);
-        fits[g] = fit_freely(&group, effort, out->codes + g * shape->group_len);
+    static const float signs[2] = {1.0f, -1.0f}; // of d and dmin
+    imx_lane_groups groups;
+    imx_spread_groups(&groups, shape->n_groups, shape->group_len, shape->codes, view->x, view->w);
+    const imx_lane_grids grids = imx_fit_grids(&groups, effort);
+    const int n_trials = IMX_N_LANES / shape->n_groups;
+    attempts best = {.error = imx_lanes_all(HUGE_VALF)};
+    for (int side = 0; side < 2; ++side) {
+        const free_fit fit = fit_freely(&groups, shape, grids, signs[side], effort);
+        for (int first = 0; first < efforts[effort].n_starts; first += n_trials) {
+            attempts current = scatter_starts(&groups, shape, &fit, first);
+            descend(&groups, shape, view->exponent, &fit, efforts[effort].n_rounds, &current,
+                    &best);
+        }
     }
-    super_scales super = start_super_scales(fits, shape, effort);
-    const normal_sums sums = choose_pairs(view, shape, fits, super, out);
-    super = fit_super_scales(&sums, super);
-    out->d = imx_store_scale(super.d, view->exponent, &super.d);
-    out->dmin = imx_store_scale(super.dmin, view->exponent, &super.dmin);
-    choose_pairs(view, shape, fits, super, out);
+    write_best(view, shape, &best, out);
 }

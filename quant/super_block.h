@@ -4,6 +4,8 @@
 // whose scales and mins are integers times half-precision numbers of the super-block:
 //
 //     x̂ = d · scale_g · q - dmin · min_g.
+//
+// d and dmin may have either sign.
 
 #ifndef IMX_QUANT_SUPER_BLOCK_H
 #define IMX_QUANT_SUPER_BLOCK_H

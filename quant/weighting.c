@@ -2,9 +2,12 @@
 
 #include "quant/weighting.h"
 
-#include <math.h>
+#include "quant/lanes.h"
 
 #define FLOOR 0x1p-20f // of the largest importance in the block
+
+// Square roots that make a power of 1 one of p.
+static const int n_roots[] = {[IMX_EMPHASIS_WEAK] = 2, [IMX_EMPHASIS_STRONG] = 1};
 
 imx_emphasis imx_emphasis_of(imx_weighting weighting, imx_emphasis by_type) {
     static const imx_emphasis fixed[IMX_WEIGHTING_COUNT] = {
@@ -15,39 +18,48 @@ imx_emphasis imx_emphasis_of(imx_weighting weighting, imx_emphasis by_type) {
 }
 
 static float largest(const float *values, size_t n) {
-    float max = 0.0f;
-    for (size_t j = 0; j < n; ++j) {
-        max = values[j] > max ? values[j] : max;
+    imx_lanes max = imx_lanes_all(0.0f);
+    for (size_t j = 0; j < n; j += IMX_N_LANES) {
+        max = imx_lanes_max(imx_lanes_load(values + j), max);
     }
-    return max;
+    return imx_lanes_greatest(max);
+}
+
+static float mean_square(const float *x, size_t n) {
+    imx_lanes sum = imx_lanes_all(0.0f);
+    for (size_t j = 0; j < n; j += IMX_N_LANES) {
+        const imx_lanes values = imx_lanes_load(x + j);
+        sum = imx_lanes_add(sum, imx_lanes_mul(values, values));
+    }
+    return imx_lanes_sum(sum) / (float)n;
 }
 
 // (σ² + x²)^p
 static void weigh_by_magnitude(const float *x, size_t n, imx_emphasis emphasis, float *w) {
-    if (emphasis == IMX_EMPHASIS_NONE) {
-        for (size_t j = 0; j < n; ++j) {
-            w[j] = 1.0f;
+    const imx_lanes variance = imx_lanes_all(mean_square(x, n));
+    for (size_t j = 0; j < n; j += IMX_N_LANES) {
+        const imx_lanes values = imx_lanes_load(x + j);
+        imx_lanes power = imx_lanes_add(variance, imx_lanes_mul(values, values));
+        for (int halving = 0; halving < n_roots[emphasis]; ++halving) {
+            power = imx_lanes_sqrt(power);
         }
-        return;
+        imx_lanes_store(w + j, power);
     }
-    float power = 0.0f;
-    for (size_t j = 0; j < n; ++j) {
-        power += x[j] * x[j];
-    }
-    const float variance = power / (float)n;
-    for (size_t j = 0; j < n; ++j) {
-        w[j] = sqrtf(variance + x[j] * x[j]);
-    }
-    if (emphasis == IMX_EMPHASIS_WEAK) {
-        for (size_t j = 0; j < n; ++j) {
-            w[j] = sqrtf(w[j]);
-        }
+}
+
+static void weigh_equally(size_t n, float *w) {
+    for (size_t j = 0; j < n; j += IMX_N_LANES) {
+        imx_lanes_store(w + j, imx_lanes_all(1.0f));
     }
 }
 
 void imx_weigh_block(const float *x, size_t n, const imx_importance *importance, size_t first,
                      imx_emphasis emphasis, float *w) {
-    weigh_by_magnitude(x, n, emphasis, w);
+    if (emphasis == IMX_EMPHASIS_NONE) {
+        weigh_equally(n, w);
+    } else {
+        weigh_by_magnitude(x, n, emphasis, w);
+    }
     if (importance->kind == IMX_IMPORTANCE_UNIFORM) {
         return;
     }
@@ -56,8 +68,9 @@ void imx_weigh_block(const float *x, size_t n, const imx_importance *importance,
     if (max == 0.0f) {
         return;
     }
-    for (size_t j = 0; j < n; ++j) {
-        const float share = diagonal[j] / max;
-        w[j] *= share > FLOOR ? share : FLOOR;
+    for (size_t j = 0; j < n; j += IMX_N_LANES) {
+        const imx_lanes share = imx_lanes_div(imx_lanes_load(diagonal + j), imx_lanes_all(max));
+        imx_lanes_store(w + j, imx_lanes_mul(imx_lanes_load(w + j),
+                                             imx_lanes_max(share, imx_lanes_all(FLOOR))));
     }
 }

@@ -338,7 +338,7 @@ static void rows_of_any_magnitude(void **state) {
 
 static void unknown_types_have_no_encoder(void **state) {
     (void)state;
-    assert_null(imx_encoder_of(IMX_TYPE_IQ4_NL));
+    assert_null(imx_encoder_of(IMX_TYPE_IQ3_S));
     assert_null(imx_encoder_of(IMX_TYPE_I32));
     assert_null(imx_encoder_of(12345));
 }
