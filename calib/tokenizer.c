@@ -141,8 +141,51 @@ static imx_status encode_fragments(const imx_tokenizer *tokenizer, const imx_fra
     return IMX_OK;
 }
 
-imx_status imx_tokenize(const imx_tokenizer *tokenizer, const char *text, size_t len,
-                        bool add_special, bool parse_special, imx_tokens *tokens, imx_error *err) {
+// Appends the fragments of one span to `out`, where text that goes on is joined.
+static imx_status cut_span(const imx_tokenizer *tokenizer, const char *text,
+                           const imx_text_span *span, imx_fragments *out, imx_error *err) {
+    const imx_specials *specials = span->parse_special ? &tokenizer->parsed : &tokenizer->always;
+    imx_fragments cut = {0};
+    imx_status status;
+    IMX_TRY_GOTO(done, imx_specials_cut(specials, &tokenizer->vocab, text, span->len, &cut, err));
+    IMX_TRY_GOTO(done,
+                 imx_grow(&out->items, &out->capacity, out->n + cut.n, sizeof *out->items, err));
+    for (size_t i = 0; i < cut.n; i++) {
+        imx_fragment *last = out->n > 0 ? &out->items[out->n - 1] : NULL;
+        if (last != NULL && last->id < 0 && cut.items[i].id < 0) {
+            last->len += cut.items[i].len;
+        } else {
+            out->items[out->n++] = cut.items[i];
+        }
+    }
+done:
+    imx_fragments_free(&cut);
+    return status;
+}
+
+static imx_status encode_spans(const imx_tokenizer *tokenizer, const char *text,
+                               const imx_text_span *spans, size_t n_spans, imx_tokens *tokens,
+                               imx_error *err) {
+    imx_fragments fragments = {0};
+    imx_status status = IMX_OK;
+    for (size_t i = 0; i < n_spans && status == IMX_OK; i++) {
+        status = cut_span(tokenizer, text, &spans[i], &fragments, err);
+        text += spans[i].len;
+    }
+    if (status == IMX_OK) {
+        status = encode_fragments(tokenizer, &fragments, tokens, err);
+    }
+    imx_fragments_free(&fragments);
+    return status;
+}
+
+imx_status imx_tokenize_spans(const imx_tokenizer *tokenizer, const char *text,
+                              const imx_text_span *spans, size_t n_spans, bool add_special,
+                              imx_tokens *tokens, imx_error *err) {
+    size_t len = 0;
+    for (size_t i = 0; i < n_spans; i++) {
+        len += spans[i].len;
+    }
     if (len > MAX_TEXT_BYTES) {
         return imx_fail(err, IMX_ERR_ARGUMENT,
                         "a text of %zu bytes is too long to tokenize; the limit is 1 GiB", len);
@@ -150,17 +193,17 @@ imx_status imx_tokenize(const imx_tokenizer *tokenizer, const char *text, size_t
     if (add_special && tokenizer->bos_eos.add_bos) {
         IMX_TRY(imx_tokens_push(tokens, tokenizer->bos_eos.bos, err));
     }
-    imx_fragments fragments = {0};
-    imx_status status = imx_specials_cut(parse_special ? &tokenizer->parsed : &tokenizer->always,
-                                         &tokenizer->vocab, text, len, &fragments, err);
-    if (status == IMX_OK) {
-        status = encode_fragments(tokenizer, &fragments, tokens, err);
+    IMX_TRY(encode_spans(tokenizer, text, spans, n_spans, tokens, err));
+    if (add_special && tokenizer->bos_eos.add_eos) {
+        IMX_TRY(imx_tokens_push(tokens, tokenizer->bos_eos.eos, err));
     }
-    imx_fragments_free(&fragments);
-    if (status == IMX_OK && add_special && tokenizer->bos_eos.add_eos) {
-        status = imx_tokens_push(tokens, tokenizer->bos_eos.eos, err);
-    }
-    return status;
+    return IMX_OK;
+}
+
+imx_status imx_tokenize(const imx_tokenizer *tokenizer, const char *text, size_t len,
+                        bool add_special, bool parse_special, imx_tokens *tokens, imx_error *err) {
+    const imx_text_span whole = {.len = len, .parse_special = parse_special};
+    return imx_tokenize_spans(tokenizer, text, &whole, 1, add_special, tokens, err);
 }
 
 imx_status imx_tokens_push(imx_tokens *tokens, int32_t id, imx_error *err) {

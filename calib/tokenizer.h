@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "calib/marked_text.h"
 #include "formats/error.h"
 #include "formats/gguf.h"
 
@@ -35,6 +36,12 @@ void imx_tokenizer_close(imx_tokenizer *tokenizer);
 // on one tokenizer. On failure the ids appended so far stay.
 imx_status imx_tokenize(const imx_tokenizer *tokenizer, const char *text, size_t len,
                         bool add_special, bool parse_special, imx_tokens *tokens, imx_error *err);
+
+// The same for a text in which only some spans are to have their control tokens parsed. The text is
+// tokenized as one: a word is not cut where a span ends, a control token does not reach across.
+imx_status imx_tokenize_spans(const imx_tokenizer *tokenizer, const char *text,
+                              const imx_text_span *spans, size_t n_spans, bool add_special,
+                              imx_tokens *tokens, imx_error *err);
 
 // Number of ids in the vocabulary.
 uint32_t imx_tokenizer_n_vocab(const imx_tokenizer *tokenizer);

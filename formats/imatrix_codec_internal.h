@@ -6,6 +6,7 @@
 #ifndef IMX_FORMATS_IMATRIX_CODEC_INTERNAL_H
 #define IMX_FORMATS_IMATRIX_CODEC_INTERNAL_H
 
+#include "formats/gguf.h"
 #include "formats/imatrix_file.h"
 
 typedef struct imx_imatrix_codec {
@@ -34,6 +35,12 @@ imx_status imx_imatrix_append(imx_imatrix *imatrix, const char *name, size_t nam
 // As imx_imatrix_add_dataset, for a name of `name_len` bytes.
 imx_status imx_imatrix_append_dataset(imx_imatrix *imatrix, const char *name, size_t name_len,
                                       imx_error *err);
+
+// The texts as keys of a GGUF: nothing is stored when there are no sources. Loading comes after the
+// datasets.
+imx_status imx_imatrix_store_sources(imx_gguf_builder *builder, const imx_imatrix *imatrix,
+                                     imx_error *err);
+imx_status imx_imatrix_load_sources(const imx_gguf *gguf, imx_imatrix *imatrix, imx_error *err);
 
 // Stores a copy of the bytes as a NUL-terminated string in *out.
 imx_status imx_copy_string(char **out, const char *data, size_t len, imx_error *err);

@@ -38,6 +38,7 @@ static void free_entry(imx_imatrix_entry *entry) {
     free(entry->name);
     free(entry->in_sum2);
     free(entry->in_sum);
+    free(entry->in_max);
     free(entry->counts);
 }
 
@@ -53,10 +54,12 @@ void imx_imatrix_free(imx_imatrix *imatrix) {
     }
     free(imatrix->entries);
     free(imatrix->datasets);
+    free(imatrix->sources);
     free(imatrix->origin.program);
     free(imatrix->origin.model_name);
     free(imatrix->origin.model_hash);
     free(imatrix->origin.text_hash);
+    free(imatrix->origin.left_out_chunks);
     free(imatrix);
 }
 
@@ -84,6 +87,7 @@ static imx_status init_entry(imx_imatrix_entry *entry, const char *name, size_t 
     IMX_TRY(imx_alloc_zeroed(&entry->in_sum2, n, sizeof *entry->in_sum2, err));
     if (with_sums) {
         IMX_TRY(imx_alloc_zeroed(&entry->in_sum, n, sizeof *entry->in_sum, err));
+        IMX_TRY(imx_alloc_zeroed(&entry->in_max, n, sizeof *entry->in_max, err));
     }
     return imx_alloc_zeroed(&entry->counts, entry->n_mats, sizeof *entry->counts, err);
 }
@@ -151,6 +155,16 @@ imx_status imx_imatrix_add_dataset(imx_imatrix *imatrix, const char *name, imx_e
     return imx_imatrix_append_dataset(imatrix, name, strlen(name), err);
 }
 
+imx_status imx_imatrix_add_source(imx_imatrix *imatrix, const char *name,
+                                  const imx_imatrix_source *source, imx_error *err) {
+    if (imatrix->n_sources != imatrix->n_datasets) {
+        return imx_fail(err, IMX_ERR_ARGUMENT, "%s: follows a dataset without a source", name);
+    }
+    IMX_TRY(reserve_one(&imatrix->sources, imatrix->n_sources, sizeof *source, err));
+    imatrix->sources[imatrix->n_sources++] = *source;
+    return imx_imatrix_add_dataset(imatrix, name, err);
+}
+
 bool imx_imatrix_mean_squares(const imx_imatrix_entry *entry, uint64_t mat, float *out) {
     const double *sums = entry->in_sum2 + mat * entry->n_cols;
     const double count = entry->counts[mat];
@@ -182,6 +196,9 @@ static imx_status check_entry(const char *path, const imx_imatrix_entry *entry, 
     IMX_TRY(check_values(path, entry->name, "counts", entry->counts, entry->n_mats, false, err));
     if (entry->in_sum != NULL) {
         IMX_TRY(check_values(path, entry->name, "in_sum", entry->in_sum, n, true, err));
+    }
+    if (entry->in_max != NULL) {
+        IMX_TRY(check_values(path, entry->name, "in_max", entry->in_max, n, false, err));
     }
     return IMX_OK;
 }

@@ -5,8 +5,8 @@
 //   zst   a zstd frame around the GGUF below (default); `zstd -d` yields the GGUF
 //   gguf  llama.cpp's GGUF imatrix: per weight NAME.in_sum2 [n_cols, n_mats] and NAME.counts
 //         [1, n_mats], both F32; keys imatrix.datasets (array of strings), imatrix.chunk_count and
-//         imatrix.chunk_size (u32). What we know beyond it goes into further tensors (NAME.in_sum)
-//         and keys under "imatrix.calibration.", which llama.cpp skips.
+//         imatrix.chunk_size (u32). What we know beyond it goes into further tensors (NAME.in_sum,
+//         NAME.in_max) and keys under "imatrix.calibration.", which llama.cpp skips.
 //   dat   the legacy format of 2023: means only, one count per tensor; all matrices of a tensor are
 //         one row (n_mats = 1). Written, it loses weights that have seen nothing, in_sum, origin
 //         and all dataset names but the last; a matrix without data among others gets the mean 1.
@@ -31,6 +31,7 @@ typedef struct imx_imatrix_entry {
     uint64_t n_mats; // matrices (experts); 1 for a dense weight
     double *in_sum2; // (n_mats, n_cols) sums of squared inputs, finite and >= 0
     double *in_sum;  // (n_mats, n_cols) sums of inputs; NULL when the file does not have them
+    double *in_max;  // (n_mats, n_cols) largest |input|, NULL likewise
     double *counts;  // (n_mats) rows summed; 0 = this matrix has seen nothing
 } imx_imatrix_entry;
 
@@ -44,13 +45,28 @@ typedef struct imx_imatrix_origin {
     bool has_options;    // whether the two below are recorded
     bool parse_special;  // special tokens in the text were parsed
     bool process_output; // the output head was included
+
+    // Chunks, numbered from 0 in the order they were run, that turned non-finite on their way
+    // through the model; they are in the sums of the weights before that and in no others.
+    uint32_t *left_out_chunks; // (n_left_out) ascending
+    size_t n_left_out;
 } imx_imatrix_origin;
+
+// What a text has given to the statistics.
+typedef struct imx_imatrix_source {
+    char hash[33]; // XXH3-128 of its bytes, 32 hex digits
+    double weight; // share of its chunks that was asked for
+    uint64_t n_tokens;
+    uint64_t n_chunks;
+} imx_imatrix_source;
 
 typedef struct imx_imatrix {
     size_t n_entries;
     imx_imatrix_entry *entries; // sorted by name (byte order), unique names
     size_t n_datasets;
-    char **datasets;      // names of the texts
+    char **datasets;  // (n_datasets) names of the texts
+    size_t n_sources; // n_datasets, or 0 when the file does not say more of them
+    imx_imatrix_source *sources;
     uint32_t chunk_count; // chunks summed
     uint32_t chunk_size;  // tokens in a full chunk; 1 when the file does not say (dat)
     imx_imatrix_origin origin;
@@ -66,13 +82,18 @@ typedef enum imx_imatrix_format {
 imx_status imx_imatrix_new(imx_imatrix **out, imx_error *err);
 void imx_imatrix_free(imx_imatrix *imatrix);
 
-// Adds an entry with zeroed sums (in_sum too when `with_sums`) at its sorted place and returns it
-// in *entry. The pointer is valid until the next call. A name that exists is IMX_ERR_ARGUMENT.
+// Adds an entry with zeroed sums (in_sum and in_max too when `with_sums`) at its sorted place and
+// returns it in *entry. The pointer is valid until the next call. A name that exists is
+// IMX_ERR_ARGUMENT.
 imx_status imx_imatrix_add(imx_imatrix *imatrix, const char *name, uint64_t n_cols, uint64_t n_mats,
                            bool with_sums, imx_imatrix_entry **entry, imx_error *err);
 
 // Appends a dataset name (copied).
 imx_status imx_imatrix_add_dataset(imx_imatrix *imatrix, const char *name, imx_error *err);
+
+// Appends a dataset with what it has given. IMX_ERR_ARGUMENT after a dataset without.
+imx_status imx_imatrix_add_source(imx_imatrix *imatrix, const char *name,
+                                  const imx_imatrix_source *source, imx_error *err);
 
 // NULL when there is no such entry.
 imx_imatrix_entry *imx_imatrix_find(const imx_imatrix *imatrix, const char *name);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The imatrix as GGUF. An entry becomes two or three F32 tensors, its parts, one behind another:
+// The imatrix as GGUF. An entry becomes two to four F32 tensors, its parts, one behind another:
 //
 //     NAME.in_sum2  [n_cols, n_mats]   sums of squared inputs
 //     NAME.counts   [1, n_mats]        rows summed
 //     NAME.in_sum   [n_cols, n_mats]   sums of inputs, when known
+//     NAME.in_max   [n_cols, n_mats]   largest |input|, when known
 //
 // llama.cpp finds the first two by their suffix and skips the rest; of the shapes only the products
 // n_cols · n_mats and n_mats matter to it. One matrix leaves the second dimension out, as ggml
@@ -24,8 +25,12 @@
 #define IN_SUM2 ".in_sum2"
 #define COUNTS  ".counts"
 #define IN_SUM  ".in_sum"
+#define IN_MAX  ".in_max"
 
-enum { LLAMA_MAX_NAME = 64 }; // bytes of a tensor name in llama.cpp, its NUL included
+enum {
+    LLAMA_MAX_NAME = 64, // bytes of a tensor name in llama.cpp, its NUL included
+    MAX_PARTS = 4,       // of an entry
+};
 
 // ---------------------------------------------------------------------------------------------
 // Keys
@@ -42,6 +47,7 @@ static const struct {
 
 enum { N_ORIGIN_STRINGS = sizeof origin_strings / sizeof origin_strings[0] };
 
+static const char left_out_key[] = "imatrix.calibration.left_out_chunks";
 static const char n_tokens_key[] = "imatrix.calibration.n_tokens";
 static const char parse_special_key[] = "imatrix.calibration.parse_special";
 static const char process_output_key[] = "imatrix.calibration.process_output";
@@ -61,6 +67,10 @@ static imx_status store_origin(imx_gguf_builder *builder, const imx_imatrix_orig
     if (origin->n_tokens > 0) {
         IMX_TRY(imx_gguf_set_u64(builder, n_tokens_key, origin->n_tokens, err));
     }
+    if (origin->n_left_out > 0) {
+        IMX_TRY(imx_gguf_set_array(builder, left_out_key, IMX_GGUF_U32, origin->left_out_chunks,
+                                   origin->n_left_out, err));
+    }
     if (origin->has_options) {
         IMX_TRY(imx_gguf_set_bool(builder, parse_special_key, origin->parse_special, err));
         IMX_TRY(imx_gguf_set_bool(builder, process_output_key, origin->process_output, err));
@@ -76,7 +86,23 @@ static imx_status store_keys(imx_gguf_builder *builder, const imx_imatrix *imatr
                                    err));
     IMX_TRY(imx_gguf_set_u32(builder, "imatrix.chunk_count", imatrix->chunk_count, err));
     IMX_TRY(imx_gguf_set_u32(builder, "imatrix.chunk_size", imatrix->chunk_size, err));
+    IMX_TRY(imx_imatrix_store_sources(builder, imatrix, err));
     return store_origin(builder, &imatrix->origin, err);
+}
+
+static imx_status load_left_out(const imx_gguf *gguf, imx_imatrix_origin *origin, imx_error *err) {
+    const imx_gguf_kv *chunks;
+    IMX_TRY(imx_gguf_get_array(gguf, left_out_key, false, IMX_GGUF_U32, &chunks, err));
+    if (chunks == NULL) {
+        return IMX_OK;
+    }
+    IMX_TRY(imx_alloc_zeroed(&origin->left_out_chunks, (size_t)chunks->n_elems,
+                             sizeof *origin->left_out_chunks, err));
+    origin->n_left_out = (size_t)chunks->n_elems;
+    for (size_t i = 0; i < origin->n_left_out; ++i) {
+        origin->left_out_chunks[i] = (uint32_t)imx_gguf_elem_i64(chunks, i);
+    }
+    return IMX_OK;
 }
 
 static imx_status load_origin(const imx_gguf *gguf, imx_imatrix_origin *origin, imx_error *err) {
@@ -87,6 +113,7 @@ static imx_status load_origin(const imx_gguf *gguf, imx_imatrix_origin *origin, 
             IMX_TRY(imx_copy_string(origin_string(origin, i), value.data, value.len, err));
         }
     }
+    IMX_TRY(load_left_out(gguf, origin, err));
     const imx_gguf_kv *n_tokens = imx_gguf_find_kv(gguf, n_tokens_key);
     if (n_tokens != NULL && n_tokens->type == IMX_GGUF_U64) {
         origin->n_tokens = (uint64_t)imx_gguf_elem_i64(n_tokens, 0);
@@ -107,6 +134,7 @@ static imx_status load_keys(const imx_gguf *gguf, imx_imatrix *imatrix, imx_erro
             IMX_TRY(imx_imatrix_append_dataset(imatrix, name.data, name.len, err));
         }
     }
+    IMX_TRY(imx_imatrix_load_sources(gguf, imatrix, err));
     IMX_TRY(imx_gguf_get_u32(gguf, "imatrix.chunk_count", false, &imatrix->chunk_count, err));
     IMX_TRY(imx_gguf_get_u32(gguf, "imatrix.chunk_size", false, &imatrix->chunk_size, err));
     if (imatrix->chunk_size == 0) {
@@ -154,34 +182,57 @@ static void load_values(double *values, const imx_gguf_tensor *tensor) {
     }
 }
 
+// Reads the part STEM + suffix into *values, which stays NULL when the file does not have it.
+static imx_status read_optional(const imx_gguf *gguf, const char *stem, size_t len,
+                                const char *suffix, uint64_t size_bytes, double **values,
+                                imx_error *err) {
+    const imx_gguf_tensor *tensor;
+    IMX_TRY(find_part(gguf, stem, len, suffix, &tensor, err));
+    if (tensor == NULL) {
+        return IMX_OK;
+    }
+    if (tensor->size_bytes != size_bytes) {
+        return imx_fail(err, IMX_ERR_FORMAT, "%s: %s does not fit the sizes of its partners",
+                        gguf->path, tensor->name);
+    }
+    IMX_TRY(imx_alloc_zeroed(values, (size_t)size_bytes / sizeof(float), sizeof **values, err));
+    load_values(*values, tensor);
+    return IMX_OK;
+}
+
 // Reads the entry of the weight whose name is the first `len` bytes of `stem`.
 static imx_status read_gguf_entry(imx_imatrix *imatrix, const imx_gguf *gguf, const char *stem,
                                   size_t len, imx_error *err) {
     const imx_gguf_tensor *in_sum2;
     const imx_gguf_tensor *counts;
-    const imx_gguf_tensor *in_sum;
     imx_imatrix_entry *entry;
     IMX_TRY(find_part(gguf, stem, len, IN_SUM2, &in_sum2, err));
     IMX_TRY(find_part(gguf, stem, len, COUNTS, &counts, err));
-    IMX_TRY(find_part(gguf, stem, len, IN_SUM, &in_sum, err));
     if (counts == NULL) {
         return imx_fail(err, IMX_ERR_FORMAT, "%s: %s is there without its " COUNTS, gguf->path,
                         in_sum2->name);
     }
     const uint64_t n_mats = counts->size_bytes / sizeof(float);
     const uint64_t n_cols = in_sum2->size_bytes / sizeof(float) / n_mats;
-    if (in_sum2->size_bytes != n_cols * n_mats * sizeof(float) ||
-        (in_sum != NULL && in_sum->size_bytes != in_sum2->size_bytes)) {
+    if (in_sum2->size_bytes != n_cols * n_mats * sizeof(float)) {
         return imx_fail(err, IMX_ERR_FORMAT, "%s: %s does not fit the sizes of its partners",
                         gguf->path, in_sum2->name);
     }
-    IMX_TRY(imx_imatrix_append(imatrix, stem, len, n_cols, n_mats, in_sum != NULL, &entry, err));
+    IMX_TRY(imx_imatrix_append(imatrix, stem, len, n_cols, n_mats, false, &entry, err));
     load_values(entry->in_sum2, in_sum2);
     load_values(entry->counts, counts);
-    if (in_sum != NULL) {
-        load_values(entry->in_sum, in_sum);
+    IMX_TRY(read_optional(gguf, stem, len, IN_SUM, in_sum2->size_bytes, &entry->in_sum, err));
+    return read_optional(gguf, stem, len, IN_MAX, in_sum2->size_bytes, &entry->in_max, err);
+}
+
+// The length of `name` before a suffix that stands only beside sums of squares; 0 when it has none.
+static size_t partner_stem_len(const char *name) {
+    static const char *const suffixes[] = {COUNTS, IN_SUM, IN_MAX};
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes && len == 0; ++i) {
+        len = stem_len(name, suffixes[i]);
     }
-    return IMX_OK;
+    return len;
 }
 
 // Reads an entry at its sums of squares. Their partners are passed over, but may not be alone, and
@@ -189,8 +240,7 @@ static imx_status read_gguf_entry(imx_imatrix *imatrix, const imx_gguf *gguf, co
 static imx_status visit_tensor(imx_imatrix *imatrix, const imx_gguf *gguf,
                                const imx_gguf_tensor *tensor, imx_error *err) {
     const size_t entry_len = stem_len(tensor->name, IN_SUM2);
-    const size_t counts_len = stem_len(tensor->name, COUNTS);
-    const size_t partner_len = counts_len > 0 ? counts_len : stem_len(tensor->name, IN_SUM);
+    const size_t partner_len = partner_stem_len(tensor->name);
     const imx_gguf_tensor *in_sum2 = tensor;
     if (entry_len > 0) {
         return read_gguf_entry(imatrix, gguf, tensor->name, entry_len, err);
@@ -230,7 +280,8 @@ typedef struct part {
     uint64_t n_mats;
 } part;
 
-// Lists the tensors of all entries in file order in parts[3 * n_entries] and returns their number.
+// Lists the tensors of all entries in file order in parts[MAX_PARTS * n_entries] and returns their
+// number.
 static size_t list_parts(const imx_imatrix *imatrix, part *parts) {
     size_t n = 0;
     for (size_t i = 0; i < imatrix->n_entries; ++i) {
@@ -239,6 +290,9 @@ static size_t list_parts(const imx_imatrix *imatrix, part *parts) {
         parts[n++] = (part){e->name, COUNTS, e->counts, 1, e->n_mats};
         if (e->in_sum != NULL) {
             parts[n++] = (part){e->name, IN_SUM, e->in_sum, e->n_cols, e->n_mats};
+        }
+        if (e->in_max != NULL) {
+            parts[n++] = (part){e->name, IN_MAX, e->in_max, e->n_cols, e->n_mats};
         }
     }
     return n;
@@ -297,7 +351,8 @@ static imx_status serialize_gguf(const imx_imatrix *imatrix, uint8_t **bytes, si
     part *parts = NULL;
     IMX_TRY(imx_gguf_builder_new(&builder, err));
     imx_status status;
-    IMX_TRY_GOTO(done, imx_alloc_zeroed(&parts, 3 * imatrix->n_entries, sizeof *parts, err));
+    IMX_TRY_GOTO(done,
+                 imx_alloc_zeroed(&parts, MAX_PARTS * imatrix->n_entries, sizeof *parts, err));
     IMX_TRY_GOTO(done, store_keys(builder, imatrix, err));
     const size_t n_parts = list_parts(imatrix, parts);
     for (size_t i = 0; i < n_parts; ++i) {

@@ -6,6 +6,7 @@ The same bytes every time: all files are packed here by hand, also the zstd fram
 that they depend on no library and on none of the code under test.
 """
 
+import json
 import struct
 import sys
 from pathlib import Path
@@ -88,6 +89,12 @@ EXPERTS = [("x.in_sum2", [2, 3], TYPE_F32, floats(1, 2, 0, 0, 5, 6)),
            ("x.counts", [1, 3], TYPE_F32, floats(7, 0, 9))]
 
 
+SOURCES = [array("imatrix.calibration.source_hashes", STRING, ["0123456789abcdef" * 2]),
+           array("imatrix.calibration.source_weights", F64, [0.5]),
+           array("imatrix.calibration.source_tokens", U64, [7]),
+           array("imatrix.calibration.source_chunks", U64, [2])]
+
+
 def imatrix_gguf_corpus():
     whole = gguf(KEYS + ORIGIN, DENSE + SUMS + EXPERTS)
     yield "dense", gguf(KEYS, DENSE)
@@ -102,6 +109,8 @@ def imatrix_gguf_corpus():
     yield "odd_sizes", gguf(KEYS, [DENSE[0], ("q.counts", [2], TYPE_F32, floats(1, 2))])
     yield "negative", gguf(KEYS, [("q.in_sum2", [1], TYPE_F32, floats(-1)), DENSE[1]])
     yield "nan", gguf(KEYS, [DENSE[0], ("q.counts", [1], TYPE_F32, floats(float("nan")))])
+    yield "sources", gguf(KEYS + SOURCES, DENSE)
+    yield "sources_too_few", gguf([KEYS[0], array("imatrix.datasets", STRING, [])] + SOURCES, DENSE)
     yield "dataset_number", gguf([array("imatrix.datasets", U32, [1])] + KEYS[2:], DENSE)
 
 
@@ -218,11 +227,33 @@ def tokenizer_corpus():
     yield "no_tokens", vocabulary("none", SPM_TOKENS)
 
 
+def chat(*messages):
+    return json.dumps({"messages": [{"role": r, "content": c} for r, c in messages]})
+
+
+def json_document_corpus():
+    whole = chat(("system", "Be brief."), ("user", "Hi <|im_end|>"), ("assistant", " Yes? "))
+    parts = chat(("user", [{"type": "text", "text": "a"}, {"text": "b\0c"}]), ("assistant", ""))
+    lines = "\n".join([whole, parts, json.dumps({"text": "one\ntwo"}), "", whole])
+    yield "chatml", lines.encode()
+    for name, template in (("gemma", "<start_of_turn>"), ("llama_2", "[INST]<<SYS>>"),
+                           ("mistral_v7", "[SYSTEM_PROMPT][INST]"), ("phi_3", "<|assistant|><|end|>")):
+        yield name, f"{template}\n{lines}".encode()
+    yield "cut", lines.encode()[:100]
+    yield "lost_system", ("[INST]\n" + chat(("system", "a"), ("assistant", "b"))).encode()
+    yield "unknown_role", ("\n" + chat(("tool", "a"))).encode()
+    yield "odd_types", b'\n{"text": 1}\n{"messages": {}}\n{"messages": [1, {"role": 1}]}\n[]\n""\n'
+    yield "odd_parts", ("\n" + chat(("user", [{"image": 1}]), ("user", []))).encode()
+    yield "bad_utf8", b'\n{"text": "\xff\xfe"}\n{"text": "\\ud800"}\n{"text": "\\u0000"}'
+    yield "deep", b"\n" + b"[" * 3000
+
+
 CORPORA = {
     "gguf": gguf_corpus,
     "imatrix_gguf": imatrix_gguf_corpus,
     "imatrix_dat": imatrix_dat_corpus,
     "imatrix_zst": imatrix_zst_corpus,
+    "json_document": json_document_corpus,
     "tokenizer": tokenizer_corpus,
 }
 

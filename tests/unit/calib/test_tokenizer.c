@@ -90,6 +90,31 @@ static void test_spm_special(void **state) {
     imx_tokenizer_close(t);
 }
 
+// Expects the ids of `text`, the first `len` bytes of which are parsed and the rest is not.
+static void assert_two_spans(const imx_tokenizer *t, const char *text, size_t len,
+                             const char *expected) {
+    const imx_text_span spans[] = {{len, true}, {strlen(text) - len, false}};
+    imx_tokens tokens = {0};
+    char got[64] = "";
+    assert_int_equal(imx_tokenize_spans(t, text, spans, 2, false, &tokens, NULL), IMX_OK);
+    for (size_t i = 0, n = 0; i < tokens.n; i++) {
+        n += (size_t)sprintf(got + n, "%s%d", i > 0 ? " " : "", tokens.ids[i]);
+    }
+    assert_string_equal(got, expected);
+    imx_tokens_free(&tokens);
+}
+
+static void test_spans(void **state) {
+    (void)state;
+    imx_tokenizer *t = vocab_finish(spm_builder());
+    assert_two_spans(t, "<s>b<s>", 4, "1 3 5 0 0 0"); // the second is text, where < has no token
+    assert_two_spans(t, "b<|im_end|>", 5, "3 5 0 0 0 0 0 0 0 0 0 0"); // nor does one reach across
+    assert_two_spans(t, "<|tool|>x", 0, "15 3 0");                    // user-defined: always
+    assert_two_spans(t, "bb", 1, "3 5 5"); // one text: no space where a span begins
+    assert_two_spans(t, "<s>b", 3, "1 3 5");
+    imx_tokenizer_close(t);
+}
+
 static void test_long_text_without_a_space(void **state) {
     (void)state;
     imx_tokenizer *t = vocab_finish(spm_builder());
@@ -372,6 +397,7 @@ int main(void) {
         cmocka_unit_test(test_spm_spaces),
         cmocka_unit_test(test_spm_bytes_and_unknown),
         cmocka_unit_test(test_spm_special),
+        cmocka_unit_test(test_spans),
         cmocka_unit_test(test_long_text_without_a_space),
         cmocka_unit_test(test_bpe_merges_by_rank),
         cmocka_unit_test(test_bpe_whole_words),

@@ -46,6 +46,7 @@ static imx_imatrix *make_imatrix(void) {
     for (int j = 0; j < 5; ++j) {
         dense->in_sum2[j] = 0.1 * j + 1e-9;
         dense->in_sum[j] = 0.3 - 0.2 * j;
+        dense->in_max[j] = 0.7 * j;
     }
     for (int m = 0; m < 4; ++m) {
         experts->counts[m] = m == 2 ? 0 : 100 * (m + 1);
@@ -61,6 +62,9 @@ static imx_imatrix *make_imatrix(void) {
 }
 
 static void set_origin(imx_imatrix *imatrix) {
+    static const uint32_t left_out[] = {3, 17};
+    uint32_t *left_out_chunks = malloc(sizeof left_out);
+    memcpy(left_out_chunks, left_out, sizeof left_out);
     imatrix->origin = (imx_imatrix_origin){
         .program = strdup("imatrix 0.1"),
         .model_name = strdup("model-f16.gguf"),
@@ -70,6 +74,8 @@ static void set_origin(imx_imatrix *imatrix) {
         .has_options = true,
         .parse_special = true,
         .process_output = false,
+        .left_out_chunks = left_out_chunks,
+        .n_left_out = 2,
     };
 }
 
@@ -126,6 +132,7 @@ static void assert_same_to_f32(const imx_imatrix *read, const imx_imatrix *writt
         assert_int_equal(a->n_mats, b->n_mats);
         assert_floats(a->in_sum2, b->in_sum2, b->n_cols * b->n_mats);
         assert_floats(a->in_sum, b->in_sum, b->n_cols * b->n_mats);
+        assert_floats(a->in_max, b->in_max, b->n_cols * b->n_mats);
         assert_floats(a->counts, b->counts, b->n_mats);
     }
     assert_int_equal(read->n_datasets, written->n_datasets);
@@ -142,6 +149,10 @@ static void assert_same_to_f32(const imx_imatrix *read, const imx_imatrix *writt
     assert_int_equal(read->origin.has_options, written->origin.has_options);
     assert_int_equal(read->origin.parse_special, written->origin.parse_special);
     assert_int_equal(read->origin.process_output, written->origin.process_output);
+    assert_int_equal(read->origin.n_left_out, written->origin.n_left_out);
+    for (size_t i = 0; i < written->origin.n_left_out; ++i) {
+        assert_int_equal(read->origin.left_out_chunks[i], written->origin.left_out_chunks[i]);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -219,6 +230,74 @@ static void test_gguf_and_zst_round_trip(void **state) {
     }
 }
 
+static void test_sources_round_trip(void **state) {
+    (void)state;
+    static const imx_imatrix_source written[] = {
+        {"0123456789abcdef0123456789abcdef", 1, UINT64_C(1) << 40, 3},
+        {"fedcba9876543210fedcba9876543210", 0.3, 0, 0},
+    };
+    static const imx_imatrix_format formats[] = {IMX_IMATRIX_GGUF, IMX_IMATRIX_ZST};
+    for (size_t f = 0; f < 2; ++f) {
+        imx_imatrix *imatrix;
+        imx_imatrix *read;
+        uint8_t *bytes;
+        size_t n;
+        assert_int_equal(imx_imatrix_new(&imatrix, NULL), IMX_OK);
+        add(imatrix, "w", 1, 1, false)->counts[0] = 1;
+        assert_int_equal(imx_imatrix_add_source(imatrix, "a.txt", &written[0], NULL), IMX_OK);
+        assert_int_equal(imx_imatrix_add_source(imatrix, "b.txt", &written[1], NULL), IMX_OK);
+        serialize(imatrix, formats[f], &bytes, &n);
+        assert_int_equal(parse(&read, bytes, n, NULL, NULL), IMX_OK);
+        assert_int_equal(read->n_sources, 2);
+        assert_string_equal(read->datasets[1], "b.txt");
+        for (size_t i = 0; i < 2; ++i) {
+            assert_string_equal(read->sources[i].hash, written[i].hash);
+            assert_true(read->sources[i].weight == written[i].weight);
+            assert_true(read->sources[i].n_tokens == written[i].n_tokens);
+            assert_true(read->sources[i].n_chunks == written[i].n_chunks);
+        }
+        assert_int_equal(imx_imatrix_add_dataset(read, "c.txt", NULL), IMX_OK);
+        assert_int_equal(imx_imatrix_add_source(read, "d.txt", &written[0], NULL),
+                         IMX_ERR_ARGUMENT);
+        imx_imatrix_free(read);
+        imx_imatrix_free(imatrix);
+        free(bytes);
+    }
+}
+
+// Arrays of the sources that do not belong together.
+static void test_bad_sources(void **state) {
+    (void)state;
+    static const struct {
+        const char *hash;
+        size_t n_hashes, n_weights;
+        const char *words;
+    } cases[] = {
+        {"0123456789abcdef0123456789abcdef", 2, 1, "source_hashes does not fit imatrix.datasets"},
+        {"0123456789abcdef0123456789abcdef", 1, 2, "source_weights does not fit imatrix.datasets"},
+        {"0123456789abcdef0123456789abcdef0", 1, 1, "source_hashes: element 0 is no hash"},
+        {"0123456789abcdef0123456789abcdef", 1, 1, "source_tokens"}, // is not there
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        static const double weights[] = {1, 1};
+        const char *const hashes[] = {cases[i].hash, cases[i].hash};
+        const char *const names[] = {"a.txt"};
+        imx_gguf_builder *builder;
+        uint8_t *bytes;
+        size_t n;
+        imx_gguf_builder_new(&builder, NULL);
+        imx_gguf_set_str_array(builder, "imatrix.datasets", names, 1, NULL);
+        imx_gguf_set_str_array(builder, "imatrix.calibration.source_hashes", hashes,
+                               cases[i].n_hashes, NULL);
+        imx_gguf_set_array(builder, "imatrix.calibration.source_weights", IMX_GGUF_F64, weights,
+                           cases[i].n_weights, NULL);
+        imx_gguf_builder_header(builder, &bytes, &n, NULL);
+        assert_refused(bytes, n, cases[i].words);
+        imx_gguf_builder_free(builder);
+        free(bytes);
+    }
+}
+
 // What has been through a format once comes out of it as the same bytes.
 static void test_bytes_are_stable(void **state) {
     (void)state;
@@ -261,10 +340,10 @@ static void test_gguf_is_what_llama_reads(void **state) {
         const char *name;
         uint64_t dims[2];
     } expected[] = {
-        {"blk.0.attn_q.weight.in_sum2", {5, 1}},     {"blk.0.attn_q.weight.counts", {1, 1}},
-        {"blk.0.attn_q.weight.in_sum", {5, 1}},      {"blk.0.ffn_up_exps.weight.in_sum2", {3, 4}},
-        {"blk.0.ffn_up_exps.weight.counts", {1, 4}}, {"blk.1.attn_q.weight.in_sum2", {2, 1}},
-        {"blk.1.attn_q.weight.counts", {1, 1}},
+        {"blk.0.attn_q.weight.in_sum2", {5, 1}},      {"blk.0.attn_q.weight.counts", {1, 1}},
+        {"blk.0.attn_q.weight.in_sum", {5, 1}},       {"blk.0.attn_q.weight.in_max", {5, 1}},
+        {"blk.0.ffn_up_exps.weight.in_sum2", {3, 4}}, {"blk.0.ffn_up_exps.weight.counts", {1, 4}},
+        {"blk.1.attn_q.weight.in_sum2", {2, 1}},      {"blk.1.attn_q.weight.counts", {1, 1}},
     };
     assert_int_equal(gguf->n_tensors, sizeof expected / sizeof expected[0]);
     uint64_t offset = 0;
@@ -489,13 +568,14 @@ static void test_bad_values(void **state) {
     (void)state;
     static const double bad[] = {-1.0, NAN, INFINITY, -INFINITY, 1e39};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; ++i) {
-        for (int where = 0; where < 3; ++where) {
+        for (int where = 0; where < 4; ++where) {
             uint8_t *file;
             size_t n;
             imx_error err = {0};
             imx_imatrix *imatrix = make_imatrix();
             imx_imatrix_entry *entry = imx_imatrix_find(imatrix, "blk.0.attn_q.weight");
-            double *const fields[] = {&entry->in_sum2[3], &entry->counts[0], &entry->in_sum[3]};
+            double *const fields[] = {&entry->in_sum2[3], &entry->counts[0], &entry->in_sum[3],
+                                      &entry->in_max[3]};
             *fields[where] = bad[i];
             const bool allowed = where == 2 && bad[i] == -1.0; // a sum of inputs has a sign
             for (int f = 0; f < N_FORMATS; ++f) {
@@ -552,6 +632,7 @@ static void test_gguf_partners(void **state) {
         {{"w.in_sum2", "other"}, {4, 1}, IMX_TYPE_F32, "w.in_sum2 is there without its .counts"},
         {{"other", "w.counts"}, {4, 1}, IMX_TYPE_F32, "w.counts is there without its .in_sum2"},
         {{"w.in_sum", "other"}, {4, 1}, IMX_TYPE_F32, "w.in_sum is there without its .in_sum2"},
+        {{"w.in_max", "other"}, {4, 1}, IMX_TYPE_F32, "w.in_max is there without its .in_sum2"},
         {{"w.in_sum2", "w.counts"}, {4, 3}, IMX_TYPE_F32, "does not fit"},
         {{"w.in_sum2", "w.counts"}, {4, 8}, IMX_TYPE_F32, "does not fit"},
         {{"w.in_sum2", "w.counts"}, {4, 1}, IMX_TYPE_F16, "must be F32"},
@@ -784,6 +865,8 @@ int main(void) {
         cmocka_unit_test(test_entries_are_sorted_and_unique),
         cmocka_unit_test(test_mean_squares),
         cmocka_unit_test(test_gguf_and_zst_round_trip),
+        cmocka_unit_test(test_sources_round_trip),
+        cmocka_unit_test(test_bad_sources),
         cmocka_unit_test(test_bytes_are_stable),
         cmocka_unit_test(test_gguf_is_what_llama_reads),
         cmocka_unit_test(test_long_names),
