@@ -33,9 +33,9 @@ typedef struct head_view {
 
 static head_view view_head(const imx_attention *a, size_t chunk, size_t head) {
     const size_t kv_head = head / (a->n_heads / a->n_kv_heads);
-    const size_t row = chunk * a->n_ctx;
+    const size_t row = a->starts[chunk] - a->starts[0];
     head_view h = {
-        .n = imx_piece_len(a->n_rows, row, a->n_ctx),
+        .n = a->starts[chunk + 1] - a->starts[chunk],
         .q_stride = a->n_heads * a->head_dim_k,
         .k_stride = a->n_kv_heads * a->head_dim_k,
         .v_stride = a->n_kv_heads * a->head_dim_v,
@@ -114,10 +114,14 @@ static imx_status attend_head(const imx_attention *a, size_t chunk, size_t head,
     return IMX_OK;
 }
 
+size_t imx_attention_scratch_bytes(size_t n_ctx, int n_threads) {
+    return QUERIES * n_ctx * (size_t)n_threads * sizeof(float);
+}
+
 imx_status imx_attend(const imx_attention *attention, int n_threads, imx_error *err) {
     const imx_attention *a = attention;
-    const size_t n_scores = QUERIES * imx_piece_len(a->n_rows, 0, a->n_ctx);
-    const size_t n_pairs = (a->n_rows + a->n_ctx - 1) / a->n_ctx * a->n_heads;
+    const size_t n_scores = QUERIES * a->n_ctx;
+    const size_t n_pairs = a->n_chunks * a->n_heads;
     float *scores;
     bool failed = false;
     IMX_TRY(imx_alloc_aligned(&scores, n_scores * (size_t)n_threads, sizeof *scores, err));

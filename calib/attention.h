@@ -14,9 +14,11 @@ typedef struct imx_attention {
     size_t n_kv_heads; // divides n_heads: each serves n_heads / n_kv_heads neighbouring heads
     size_t head_dim_k;
     size_t head_dim_v;
-    float scale;    // of the scores
-    size_t n_ctx;   // tokens of a chunk
-    size_t n_rows;  // tokens; chunks follow one another and the last may be short
+    float scale;  // of the scores
+    size_t n_ctx; // no chunk has more rows
+    size_t n_chunks;
+    const size_t *starts; // (n_chunks + 1) chunk c has the rows starts[c] − starts[0] up to,
+                          // without it, starts[c + 1] − starts[0]
     const float *q; // (n_rows, n_heads · head_dim_k), rotated
     const float *k; // (n_rows, n_kv_heads · head_dim_k), rotated
     const float *v; // (n_rows, n_kv_heads · head_dim_v)
@@ -24,7 +26,10 @@ typedef struct imx_attention {
 } imx_attention;
 
 // out[i] = sum over j <= i of softmax_j(scale · q[i] · k[j]) v[j], head by head, i and j in the
-// same chunk. The same bits for any n_threads. Scratch: a few dozen rows of n_ctx scores a thread.
+// same chunk. The same bits for any n_threads.
 imx_status imx_attend(const imx_attention *attention, int n_threads, imx_error *err);
+
+// Scratch memory of that for chunks of up to n_ctx tokens: a few dozen rows of scores a thread.
+size_t imx_attention_scratch_bytes(size_t n_ctx, int n_threads);
 
 #endif

@@ -1,135 +1,310 @@
 // SPDX-License-Identifier: MIT
 //
-// A hook on the walk. Products that share their input (queries, keys and values; gate and up) are
-// one call and are summed once, into the entry of the first; the others receive copies at the end.
+// A hook on the walk: it sums what the walk shows and keeps the sums and the walk's place safe.
+//
+// Products that share their input (queries, keys and values; gate and up) are one call. It is
+// summed once, into the entry of the first, and the others receive copies.
+//
+// Sums are taken chunk by chunk, and those of a chunk that turns out not to be finite are taken
+// back: a copy of a column's sums costs little beside the column's few hundred values. Looking at
+// the values first would read them twice.
 
 #include "calib/collect.h"
 
-#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "calib/checkpoint.h"
 #include "calib/column_stats.h"
 #include "calib/scoring.h"
 #include "calib/split.h"
-#include "calib/walk.h"
 #include "formats/memory.h"
 
-// Two weights with one input; names belong to the model.
-typedef struct twin {
-    const char *first;
-    const char *other;
-} twin;
+enum { SETTINGS_BYTES = 64, N_SUMS = 3 };
+
+// 2³¹ squares of it are below the largest float, which is what a file holds.
+static const double largest_input = 0x1p48;
 
 typedef struct collector {
     const imx_model *model;
     const imx_corpus *corpus;
+    const imx_collect_options *options;
+    imx_collect_result *result;
     imx_imatrix *imatrix;
+    imx_residual_stream *stream;
+    imx_walk_place start;
     int n_threads;
-    twin *twins; // (n_twins)
-    size_t n_twins;
-    size_t twins_capacity;
+    char settings[SETTINGS_BYTES];
+    double last_checkpoint; // seconds
+
+    bool *left_out; // (n_chunks)
+    size_t n_left_out;
+    imx_error first_failure; // why the first chunk was left out
+    double *saved;           // (N_SUMS, n_cols) sums before the chunk under way
+    size_t saved_capacity;
 } collector;
 
-static imx_status add_entries(collector *c, const imx_walk_input *input, imx_error *err) {
-    const size_t n_twins = c->n_twins + input->n_weights - 1;
-    imx_imatrix_entry *unused;
-    IMX_TRY(imx_grow(&c->twins, &c->twins_capacity, n_twins, sizeof *c->twins, err));
-    for (size_t i = 0; i < input->n_weights; ++i) {
-        IMX_TRY(imx_imatrix_add(c->imatrix, input->weights[i], input->n_cols, input->n_mats, true,
-                                &unused, err));
-        if (i > 0) {
-            c->twins[c->n_twins++] = (twin){input->weights[0], input->weights[i]};
-        }
-    }
-    return IMX_OK;
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-// Names the first value that is not finite; there is one.
-static imx_status refuse_input(const collector *c, const imx_walk_input *input, imx_error *err) {
+// ---------------------------------------------------------------------------------------------
+// Summing
+
+static imx_status find_entry(const collector *c, const imx_walk_input *input, size_t weight,
+                             imx_imatrix_entry **entry, imx_error *err) {
+    *entry = imx_imatrix_find(c->imatrix, input->weights[weight]);
+    return *entry != NULL ? IMX_OK
+                          : imx_imatrix_add(c->imatrix, input->weights[weight], input->n_cols,
+                                            input->n_mats, true, entry, err);
+}
+
+static imx_column_stats stats_of(const imx_imatrix_entry *entry, uint32_t mat) {
+    const size_t begin = (size_t)mat * (size_t)entry->n_cols;
+    return (imx_column_stats){entry->in_sum + begin, entry->in_sum2 + begin, entry->in_max + begin};
+}
+
+static void copy_stats(const imx_column_stats *to, const imx_column_stats *from, size_t n_cols) {
+    memcpy(to->sum, from->sum, n_cols * sizeof(double));
+    memcpy(to->sum2, from->sum2, n_cols * sizeof(double));
+    memcpy(to->max, from->max, n_cols * sizeof(double));
+}
+
+static bool are_usable(const imx_column_stats *stats, size_t n_cols) {
+    bool usable = true;
+    for (size_t j = 0; j < n_cols; ++j) {
+        usable = usable && isfinite(stats->sum2[j]) && stats->max[j] <= largest_input;
+    }
+    return usable;
+}
+
+// From here on no sum takes the chunk, whose rows `x` (n_rows, n_cols) hold a value that cannot be
+// used.
+static void leave_out(collector *c, const imx_walk_input *input, size_t chunk, const float *x) {
     size_t i = 0;
-    while (i < input->n_rows * input->n_cols && isfinite(input->x[i])) {
+    while (fabs((double)x[i]) <= largest_input) {
         ++i;
     }
-    const size_t token = input->first_token + i / input->n_cols;
-    return imx_fail(err, IMX_ERR_FORMAT,
-                    "%s: the input of '%s' is not finite in chunk %zu at token %zu, column %zu; "
-                    "the weights before it are damaged or overflow",
-                    imx_model_gguf(c->model)->path, input->weights[0], token / c->corpus->n_ctx,
-                    token % c->corpus->n_ctx, i % input->n_cols);
+    c->left_out[chunk] = true;
+    ++c->n_left_out;
+    if (c->first_failure.status == IMX_OK) {
+        imx_error_set(&c->first_failure, IMX_ERR_FORMAT,
+                      "%s: the input of '%s' is not finite in chunk %zu at token %zu, column %zu "
+                      "(%g); the weights before it are damaged or overflow",
+                      imx_model_gguf(c->model)->path, input->weights[0], chunk, i / input->n_cols,
+                      i % input->n_cols, (double)x[i]);
+    }
+}
+
+// Adds the rows of one chunk, all or none.
+static void add_chunk(collector *c, const imx_walk_input *input, imx_imatrix_entry *entry,
+                      size_t chunk) {
+    const size_t n_rows = imx_corpus_chunk_len(c->corpus, chunk);
+    const float *x = input->x + (c->corpus->starts[chunk] - input->first_token) * input->n_cols;
+    const imx_column_stats stats = stats_of(entry, input->mat);
+    const imx_column_stats saved = {c->saved, c->saved + input->n_cols,
+                                    c->saved + 2 * input->n_cols};
+    copy_stats(&saved, &stats, input->n_cols);
+    imx_column_stats_add(&stats, x, n_rows, input->n_cols, c->n_threads);
+    if (are_usable(&stats, input->n_cols)) {
+        entry->counts[input->mat] += (double)n_rows;
+    } else {
+        copy_stats(&stats, &saved, input->n_cols);
+        leave_out(c, input, chunk, x);
+    }
+}
+
+// The chunk that begins with token `first`.
+static size_t chunk_at(const imx_corpus *corpus, size_t first) {
+    size_t begin = 0, end = corpus->n_chunks;
+    while (begin < end) {
+        const size_t middle = begin + (end - begin) / 2;
+        if (corpus->starts[middle] < first) {
+            begin = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    return begin;
+}
+
+static imx_status copy_to_others(const collector *c, const imx_walk_input *input, imx_error *err) {
+    for (size_t i = 1; i < input->n_weights; ++i) {
+        imx_imatrix_entry *other;
+        IMX_TRY(find_entry(c, input, i, &other, err));
+        const imx_imatrix_entry *first = imx_imatrix_find(c->imatrix, input->weights[0]);
+        const imx_column_stats from = stats_of(first, input->mat);
+        const imx_column_stats to = stats_of(other, input->mat);
+        copy_stats(&to, &from, input->n_cols);
+        other->counts[input->mat] = first->counts[input->mat];
+    }
+    return IMX_OK;
 }
 
 static imx_status add_input(void *context, const imx_walk_input *input, imx_error *err) {
     collector *c = context;
-    imx_imatrix_entry *entry = imx_imatrix_find(c->imatrix, input->weights[0]);
-    if (entry == NULL) {
-        IMX_TRY(add_entries(c, input, err));
-        entry = imx_imatrix_find(c->imatrix, input->weights[0]);
-    }
-    const size_t mat_begin = (size_t)input->mat * input->n_cols;
-    double *in_sum2 = entry->in_sum2 + mat_begin;
-    imx_column_stats_add(input->x, input->n_rows, input->n_cols, entry->in_sum + mat_begin, in_sum2,
-                         c->n_threads);
-    entry->counts[input->mat] += (double)input->n_rows;
-    for (size_t j = 0; j < input->n_cols; ++j) {
-        if (!isfinite(in_sum2[j])) {
-            return refuse_input(c, input, err);
+    imx_imatrix_entry *entry;
+    IMX_TRY(find_entry(c, input, 0, &entry, err));
+    IMX_TRY(imx_grow(&c->saved, &c->saved_capacity, N_SUMS * input->n_cols, sizeof *c->saved, err));
+    const size_t end = input->first_token + input->n_rows;
+    for (size_t chunk = chunk_at(c->corpus, input->first_token);
+         chunk < c->corpus->n_chunks && c->corpus->starts[chunk] < end; ++chunk) {
+        if (!c->left_out[chunk]) {
+            add_chunk(c, input, entry, chunk);
         }
+    }
+    if (c->n_left_out == c->corpus->n_chunks) {
+        return imx_fail(err, IMX_ERR_FORMAT, "%s; no chunk is left", c->first_failure.message);
+    }
+    return copy_to_others(c, input, err);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Keeping safe
+
+static imx_status list_left_out(const collector *c, imx_error *err) {
+    imx_imatrix_origin *origin = &c->imatrix->origin;
+    size_t n = 0;
+    free(origin->left_out_chunks);
+    IMX_TRY(imx_alloc_zeroed(&origin->left_out_chunks, c->n_left_out,
+                             sizeof *origin->left_out_chunks, err));
+    for (size_t chunk = 0; chunk < c->corpus->n_chunks; ++chunk) {
+        if (c->left_out[chunk]) {
+            origin->left_out_chunks[n++] = (uint32_t)chunk;
+        }
+    }
+    origin->n_left_out = n;
+    return IMX_OK;
+}
+
+static imx_checkpoint describe_run(const collector *c) {
+    return (imx_checkpoint){
+        .model_hash = c->options->model_hash,
+        .settings = c->settings,
+        .corpus = c->corpus,
+        .imatrix = c->imatrix,
+        .stream = c->stream,
+        .n_embd = imx_model_n_embd(c->model),
+    };
+}
+
+static imx_status write_checkpoint(collector *c, imx_walk_place place, imx_error *err) {
+    imx_checkpoint checkpoint = describe_run(c);
+    checkpoint.place = place;
+    IMX_TRY(list_left_out(c, err));
+    IMX_TRY(imx_checkpoint_write(&checkpoint, c->options->checkpoint_path, err));
+    c->last_checkpoint = seconds_now();
+    return IMX_OK;
+}
+
+static bool is_checkpoint_due(const collector *c, const imx_walk_place *next) {
+    const double interval = c->options->checkpoint_seconds;
+    return interval > 0 ? seconds_now() - c->last_checkpoint >= interval
+                        : next->chunk == 0 && next->layer > c->start.layer;
+}
+
+static imx_status finish_block(void *context, const imx_walk_place *next, bool is_stopping,
+                               imx_error *err) {
+    collector *c = context;
+    const bool is_wanted = is_stopping || is_checkpoint_due(c, next);
+    return is_wanted && c->options->checkpoint_path != NULL ? write_checkpoint(c, *next, err)
+                                                            : IMX_OK;
+}
+
+static imx_status resume(collector *c, imx_error *err) {
+    imx_checkpoint checkpoint = describe_run(c);
+    bool found;
+    if (c->options->checkpoint_path == NULL || c->options->restart) {
+        return IMX_OK;
+    }
+    IMX_TRY(imx_checkpoint_read(&checkpoint, c->options->checkpoint_path, &found, err));
+    c->start = checkpoint.place;
+    c->n_left_out = c->imatrix->origin.n_left_out;
+    for (size_t i = 0; i < c->n_left_out; ++i) {
+        c->left_out[c->imatrix->origin.left_out_chunks[i]] = true;
     }
     return IMX_OK;
 }
 
-static void copy_to_twins(const collector *c) {
-    for (size_t i = 0; i < c->n_twins; ++i) {
-        const imx_imatrix_entry *first = imx_imatrix_find(c->imatrix, c->twins[i].first);
-        const imx_imatrix_entry *other = imx_imatrix_find(c->imatrix, c->twins[i].other);
-        const size_t n_sums = (size_t)(first->n_mats * first->n_cols);
-        memcpy(other->in_sum2, first->in_sum2, n_sums * sizeof(double));
-        memcpy(other->in_sum, first->in_sum, n_sums * sizeof(double));
-        memcpy(other->counts, first->counts, (size_t)first->n_mats * sizeof(double));
+// ---------------------------------------------------------------------------------------------
+// The run
+
+// Chunks that were left out have no predictions worth a number.
+static void drop_non_finite(imx_scores *scores) {
+    size_t n = 0;
+    for (size_t i = 0; i < scores->n; ++i) {
+        if (isfinite(scores->nll[i])) {
+            scores->nll[n++] = scores->nll[i];
+        }
     }
+    scores->n = n;
 }
 
-static imx_status measure_perplexity(const collector *c, const float *hidden,
-                                     const imx_collect_options *options, imx_collect_result *result,
-                                     imx_error *err) {
-    const imx_scored_model side = {c->model, hidden};
+static imx_status measure_perplexity(collector *c, imx_error *err) {
+    const imx_collect_options *options = c->options;
+    const imx_scored_model side = {c->model, c->stream};
     imx_scores scores = {0};
     const imx_status status =
         imx_scores_new(&scores, &side, NULL, c->corpus, options->n_threads, options->progress, err);
     if (status == IMX_OK) {
+        drop_non_finite(&scores);
         const imx_estimate perplexity = imx_estimate_exp(imx_estimate_mean(scores.nll, scores.n));
-        *result = (imx_collect_result){perplexity.value, perplexity.error};
+        *c->result = (imx_collect_result){perplexity.value, perplexity.error};
     }
     imx_scores_free(&scores);
+    if (status == IMX_ERR_INTERRUPTED && options->checkpoint_path != NULL) {
+        IMX_TRY(write_checkpoint(c, imx_walk_end(c->model), err));
+    }
     return status;
 }
 
-static imx_status run_collector(collector *c, const imx_collect_options *options,
-                                imx_collect_result *result, imx_error *err) {
+static imx_status prepare(collector *c, bool perplexity, imx_error *err) {
+    const imx_collect_options *options = c->options;
+    const imx_collect_listener *listener = options->listener;
+    snprintf(c->settings, sizeof c->settings, "process_output=%d perplexity=%d",
+             options->process_output, perplexity);
+    IMX_TRY(imx_alloc_zeroed(&c->left_out, c->corpus->n_chunks, sizeof *c->left_out, err));
+    IMX_TRY(imx_residual_stream_new(&c->stream, c->corpus->n_tokens, imx_model_n_embd(c->model),
+                                    imx_walk_block_rows(c->corpus), options->scratch_beside, err));
+    IMX_TRY(resume(c, err));
+    if (listener != NULL) {
+        listener->on_start(listener->context, &c->start);
+    }
+    c->last_checkpoint = seconds_now();
+    return IMX_OK;
+}
+
+static imx_status run_collector(collector *c, imx_error *err) {
+    const imx_collect_options *options = c->options;
     const bool perplexity = options->perplexity && imx_scores_count(c->corpus) > 0;
-    const imx_walk_hook hook = {add_input, c};
+    IMX_TRY(prepare(c, perplexity, err));
+    const imx_walk_hook hook = {add_input, finish_block, c};
     const imx_walk_options walk_options = {
         .n_threads = options->n_threads,
         .need_hidden = perplexity,
         .head_input_to_hook = options->process_output,
+        .read_ahead = options->read_ahead,
+        .start = c->start,
         .hook = &hook,
         .progress = options->progress,
     };
-    float *hidden = NULL;
-    imx_status status;
-    if (perplexity) {
-        IMX_TRY(imx_alloc_aligned(&hidden, c->corpus->n_tokens,
-                                  imx_model_n_embd(c->model) * sizeof *hidden, err));
+    IMX_TRY(imx_walk_run(c->model, c->corpus, &walk_options, c->stream, err));
+    IMX_TRY(list_left_out(c, err));
+    return perplexity ? measure_perplexity(c, err) : IMX_OK;
+}
+
+// Tells the user of an interrupted run where the work is.
+static imx_status explain(const collector *c, imx_status status, imx_error *err) {
+    if (status == IMX_ERR_INTERRUPTED && c->options->checkpoint_path != NULL && err != NULL) {
+        const imx_error stopped = *err;
+        imx_error_set(err, status, "%s; %s holds what is done, the same command goes on from there",
+                      stopped.message, c->options->checkpoint_path);
     }
-    IMX_TRY_GOTO(done, imx_walk_run(c->model, c->corpus, &walk_options, hidden, err));
-    copy_to_twins(c);
-    if (perplexity) {
-        IMX_TRY_GOTO(done, measure_perplexity(c, hidden, options, result, err));
-    }
-done:
-    free(hidden);
     return status;
 }
 
@@ -139,6 +314,8 @@ imx_status imx_collect(imx_imatrix **out, const imx_model *model, const imx_corp
     collector c = {
         .model = model,
         .corpus = corpus,
+        .options = options,
+        .result = result,
         .n_threads = imx_thread_count(options->n_threads),
     };
     *out = NULL;
@@ -147,8 +324,10 @@ imx_status imx_collect(imx_imatrix **out, const imx_model *model, const imx_corp
     c.imatrix->chunk_count = (uint32_t)corpus->n_chunks;
     c.imatrix->chunk_size = corpus->n_ctx;
     c.imatrix->origin.n_tokens = corpus->n_tokens;
-    const imx_status status = run_collector(&c, options, result, err);
-    free(c.twins);
+    const imx_status status = explain(&c, run_collector(&c, err), err);
+    imx_residual_stream_free(c.stream);
+    free(c.left_out);
+    free(c.saved);
     if (status != IMX_OK) {
         imx_imatrix_free(c.imatrix);
         return status;

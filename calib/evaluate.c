@@ -14,15 +14,17 @@
 #include "calib/walk.h"
 #include "formats/memory.h"
 
-// The final hidden states of the whole corpus; *out is the caller's to free(), also on failure.
-static imx_status run_model(float **out, const imx_model *model, const imx_corpus *corpus,
-                            const imx_evaluate_options *options, imx_error *err) {
+// The final hidden states of the whole corpus; *out is the caller's to imx_residual_stream_free,
+// also on failure.
+static imx_status run_model(imx_residual_stream **out, const imx_model *model,
+                            const imx_corpus *corpus, const imx_evaluate_options *options,
+                            imx_error *err) {
     const imx_walk_options walk_options = {
         .n_threads = options->n_threads,
         .need_hidden = true,
         .progress = options->progress,
     };
-    IMX_TRY(imx_alloc_aligned(out, corpus->n_tokens, imx_model_n_embd(model) * sizeof(float), err));
+    IMX_TRY(imx_residual_stream_new(out, corpus->n_tokens, imx_model_n_embd(model), 0, NULL, err));
     return imx_walk_run(model, corpus, &walk_options, *out, err);
 }
 
@@ -89,7 +91,7 @@ static imx_status check_finite(const imx_model *model, imx_estimate perplexity, 
 imx_status imx_evaluate(const imx_model *model, const imx_model *base, const imx_corpus *corpus,
                         const imx_evaluate_options *options, imx_evaluation *result,
                         imx_error *err) {
-    float *hidden = NULL, *base_hidden = NULL;
+    imx_residual_stream *hidden = NULL, *base_hidden = NULL;
     imx_scores scores = {0};
     imx_status status;
     IMX_TRY(check_inputs(model, base, corpus, err));
@@ -111,8 +113,8 @@ imx_status imx_evaluate(const imx_model *model, const imx_model *base, const imx
         IMX_TRY_GOTO(done, check_finite(base, result->base_perplexity, err));
     }
 done:
-    free(hidden);
-    free(base_hidden);
+    imx_residual_stream_free(hidden);
+    imx_residual_stream_free(base_hidden);
     imx_scores_free(&scores);
     return status;
 }

@@ -37,3 +37,9 @@ void imx_head_close(imx_head *head) {
         free(head);
     }
 }
+
+uint64_t imx_head_bytes(const imx_model *model) {
+    const imx_hparams *hparams = &model->hparams;
+    const imx_gguf_tensor *weight = model->bindings[0][imx_model_head_role(model)].weight;
+    return (uint64_t)hparams->n_vocab * hparams->n_embd * sizeof(float) + weight->size_bytes;
+}

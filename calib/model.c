@@ -13,7 +13,10 @@
 #include "calib/model_internal.h"
 #include "formats/memory.h"
 
-enum { MAX_NAME = 128 };
+enum {
+    MAX_NAME = 128,
+    FAULT_AROUND_BYTES = 1 << 17, // that Linux maps around a page that is touched, twice
+};
 
 typedef struct binder {
     imx_model *model;
@@ -123,7 +126,7 @@ static imx_status bind_all(const binder *b) {
 
 static imx_status open_model(imx_model *model, const char *path, imx_error *err) {
     binder b = {.model = model, .err = err};
-    IMX_TRY(imx_gguf_open(&model->gguf, path, err));
+    IMX_TRY(imx_gguf_open_model(&model->gguf, path, err));
     IMX_TRY(imx_arch_find(&model->arch, model->gguf, err));
     IMX_TRY(imx_hparams_read(&model->hparams, model->arch->name, model->arch->hparams,
                              model->arch->n_hparams, model->gguf, err));
@@ -176,4 +179,44 @@ imx_role imx_model_head_role(const imx_model *model) {
 
 int imx_model_has_tied_head(const imx_model *model) {
     return imx_model_head_role(model) == IMX_ROLE_TOKEN_EMBD;
+}
+
+uint64_t imx_model_file_bytes(const imx_model *model) {
+    uint64_t n_bytes = 0;
+    for (size_t i = 0; i < imx_gguf_n_files(model->gguf); ++i) {
+        n_bytes += imx_gguf_file(model->gguf, i)->map.size_bytes;
+    }
+    return n_bytes;
+}
+
+void imx_model_drop_used_weights(imx_model *model) {
+    model->drops_used_weights = true;
+}
+
+void imx_model_read_ahead(const imx_model *model, uint32_t layer) {
+    for (size_t role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
+        const imx_gguf_tensor *weight = model->bindings[layer][role].weight;
+        if (weight != NULL) {
+            imx_file_map_will_need(weight->data, weight->size_bytes);
+        }
+    }
+}
+
+void imx_model_release(const imx_model *model, const imx_gguf_tensor *tensor) {
+    (model->drops_used_weights ? imx_file_map_drop : imx_file_map_release)(tensor->data,
+                                                                           tensor->size_bytes);
+}
+
+uint64_t imx_model_mapped_bytes(const imx_model *model, size_t n_rows) {
+    const imx_gguf_tensor *embedding = model->bindings[0][IMX_ROLE_TOKEN_EMBD].weight;
+    const uint64_t row_bytes = embedding->size_bytes / model->hparams.n_vocab;
+    const uint64_t rows_bytes = n_rows * (row_bytes + FAULT_AROUND_BYTES);
+    uint64_t most = rows_bytes < embedding->size_bytes ? rows_bytes : embedding->size_bytes;
+    for (uint32_t layer = 0; layer < model->hparams.n_layers; ++layer) {
+        for (size_t role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
+            const imx_gguf_tensor *weight = model->bindings[layer][role].weight;
+            most = weight != NULL && weight->size_bytes > most ? weight->size_bytes : most;
+        }
+    }
+    return most;
 }

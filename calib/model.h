@@ -27,4 +27,11 @@ uint32_t imx_model_n_vocab(const imx_model *model);
 // Whether the head shares its weight with the embedding (no output.weight in the file).
 int imx_model_has_tied_head(const imx_model *model);
 
+// Bytes of the model's file or files.
+uint64_t imx_model_file_bytes(const imx_model *model);
+
+// From now on weights leave the system's page cache once they are used: for a model that is larger
+// than the memory that may hold it.
+void imx_model_drop_used_weights(imx_model *model);
+
 #endif

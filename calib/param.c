@@ -67,7 +67,7 @@ imx_status imx_param_unpack(imx_param *param, const imx_model *model, imx_role r
     if (binding->scale != NULL) {
         fold_scale(param, binding->scale, row->flags & IMX_ROLE_SCALES_BIAS);
     }
-    imx_file_map_release(binding->weight->data, binding->weight->size_bytes);
+    imx_model_release(model, binding->weight);
     return IMX_OK;
 }
 

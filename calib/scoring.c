@@ -42,7 +42,7 @@ typedef struct span {
 static span scored_span(const imx_corpus *corpus, size_t chunk) {
     const size_t begin = corpus->n_ctx / 2;
     const size_t end = imx_corpus_chunk_len(corpus, chunk) - 1;
-    return (span){chunk * corpus->n_ctx + begin, end > begin ? end - begin : 0};
+    return (span){corpus->starts[chunk] + begin, end > begin ? end - begin : 0};
 }
 
 size_t imx_scores_count(const imx_corpus *corpus) {
@@ -51,6 +51,11 @@ size_t imx_scores_count(const imx_corpus *corpus) {
         n += scored_span(corpus, c).n;
     }
     return n;
+}
+
+uint64_t imx_scores_bytes(const imx_model *model, const imx_corpus *corpus) {
+    const uint64_t logits_bytes = (uint64_t)BLOCK_ROWS * imx_model_n_vocab(model) * sizeof(float);
+    return imx_head_bytes(model) + logits_bytes + imx_scores_count(corpus) * sizeof(double);
 }
 
 typedef struct row_summary {
@@ -98,9 +103,10 @@ static void score_row(const scorer *s, size_t row, int32_t next, size_t out) {
 
 static imx_status score_block(scorer *s, span block, imx_error *err) {
     for (size_t side = 0; side < s->n_sides; ++side) {
-        const size_t n_embd = imx_model_n_embd(s->sides[side].model);
-        IMX_TRY(imx_head_logits(s->heads[side], s->sides[side].hidden + block.first * n_embd,
-                                block.n, s->logits[side], err));
+        float *hidden;
+        IMX_TRY(
+            imx_residual_stream_load(s->sides[side].hidden, block.first, block.n, &hidden, err));
+        IMX_TRY(imx_head_logits(s->heads[side], hidden, block.n, s->logits[side], err));
     }
 #pragma omp parallel for num_threads(s->n_threads)
     for (size_t i = 0; i < block.n; ++i) {

@@ -7,10 +7,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "calib/corpus.h"
 #include "calib/evaluate.h"
 #include "calib/model.h"
+#include "calib/residual_stream.h"
 #include "formats/error.h"
 #include "formats/progress.h"
 
@@ -24,14 +26,17 @@ typedef struct imx_scores {
     double *same_top; // (n) 1 where both models' best token is the same, else 0
 } imx_scores;
 
-// A model and its final hidden states (n_tokens, n_embd) of the corpus.
+// A model and its final hidden states of the corpus.
 typedef struct imx_scored_model {
     const imx_model *model;
-    const float *hidden;
+    imx_residual_stream *hidden; // as imx_walk_run leaves it
 } imx_scored_model;
 
 // Predictions that the corpus allows; 0 when every chunk is too short.
 size_t imx_scores_count(const imx_corpus *corpus);
+
+// Memory for scoring one model, its hidden states not counted.
+uint64_t imx_scores_bytes(const imx_model *model, const imx_corpus *corpus);
 
 // Scores `model`, against `base` unless that is NULL. *scores is the caller's to imx_scores_free,
 // also on failure.

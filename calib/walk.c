@@ -2,7 +2,14 @@
 //
 // Within a layer, tokens pass in blocks of whole chunks, about BLOCK_TOKENS each: enough rows for
 // the products to be efficient, few enough for the scratch memory of the layer to stay small beside
-// its weights. The size of a block does not depend on the number of threads.
+// its weights. Blocks depend on the corpus only, not on threads or memory: where a product is cut
+// shows in the last bits of its results.
+//
+// A block is loaded from the residual stream, carried through the layer and stored. Between blocks
+// the stream is therefore whole: the chunks before the cut have passed the layer, those behind it
+// not yet. A walk can stop at any such place and another one can start there. The embedding is the
+// beginning of the first layer and the final norm is one more layer, so that they need no passes
+// and no places of their own.
 
 #include "calib/walk.h"
 
@@ -21,13 +28,58 @@ typedef struct walk {
     const imx_corpus *corpus;
     const imx_walk_options *options;
     imx_layer layer;
-    size_t n_ctx;
-    size_t block_rows;
-    float *x; // (n_tokens, n_embd) the residual stream
+    imx_residual_stream *stream;
 } walk;
 
-static size_t block_len(const walk *w, size_t first_token) {
-    return imx_piece_len(w->corpus->n_tokens, first_token, w->block_rows);
+// Consecutive chunks.
+typedef struct block {
+    const size_t *starts; // (n_chunks + 1) chunk c is the tokens starts[c] .. starts[c + 1] − 1
+    size_t n_chunks;
+    size_t n_rows; // tokens
+} block;
+
+// The block that begins with chunk `first`: as many chunks as fit, at least one.
+static block block_at(const imx_corpus *corpus, size_t first) {
+    block b = {.starts = corpus->starts + first, .n_chunks = 1};
+    while (first + b.n_chunks < corpus->n_chunks &&
+           b.starts[b.n_chunks + 1] - b.starts[0] <= BLOCK_TOKENS) {
+        ++b.n_chunks;
+    }
+    b.n_rows = b.starts[b.n_chunks] - b.starts[0];
+    return b;
+}
+
+size_t imx_walk_block_rows(const imx_corpus *corpus) {
+    size_t most = 0;
+    for (size_t chunk = 0; chunk < corpus->n_chunks;) {
+        const block b = block_at(corpus, chunk);
+        most = b.n_rows > most ? b.n_rows : most;
+        chunk += b.n_chunks;
+    }
+    return most;
+}
+
+imx_walk_place imx_walk_end(const imx_model *model) {
+    return (imx_walk_place){model->hparams.n_layers + 1, 0};
+}
+
+// Tokens of the longest chunk.
+static size_t longest_chunk(const imx_corpus *corpus) {
+    size_t longest = 0;
+    for (size_t chunk = 0; chunk < corpus->n_chunks; ++chunk) {
+        const size_t n = imx_corpus_chunk_len(corpus, chunk);
+        longest = n > longest ? n : longest;
+    }
+    return longest;
+}
+
+imx_walk_memory imx_walk_measure(const imx_model *model, const imx_corpus *corpus, int n_threads) {
+    const size_t block_rows = imx_walk_block_rows(corpus);
+    return (imx_walk_memory){
+        .layer_bytes =
+            imx_layer_bytes(model, longest_chunk(corpus), block_rows, imx_thread_count(n_threads)),
+        .mapped_bytes = imx_model_mapped_bytes(model, block_rows),
+    };
 }
 
 static imx_status check_tokens(const walk *w, imx_error *err) {
@@ -43,100 +95,136 @@ static imx_status check_tokens(const walk *w, imx_error *err) {
     return IMX_OK;
 }
 
-static void embed_tokens(const walk *w) {
+static void embed_block(const walk *w, const block *b, float *x) {
     const imx_gguf_tensor *embedding = w->model->bindings[0][IMX_ROLE_TOKEN_EMBD].weight;
     const imx_type_traits *traits = imx_type_traits_of(embedding->type);
     const size_t n_embd = w->model->hparams.n_embd;
     const size_t row_bytes = (size_t)imx_type_row_bytes(embedding->type, n_embd);
+    const int32_t *tokens = w->corpus->tokens + b->starts[0];
 #pragma omp parallel for num_threads(w->layer.n_threads)
-    for (size_t i = 0; i < w->corpus->n_tokens; ++i) {
-        const size_t token = (size_t)w->corpus->tokens[i];
-        traits->decode(embedding->data + token * row_bytes, w->x + i * n_embd, n_embd);
+    for (size_t i = 0; i < b->n_rows; ++i) {
+        traits->decode(embedding->data + (size_t)tokens[i] * row_bytes, x + i * n_embd, n_embd);
     }
+    imx_model_release(w->model, embedding);
 }
 
-static imx_status report_progress(const walk *w, uint32_t layer, size_t n_done, imx_error *err) {
-    const size_t n_tokens = w->corpus->n_tokens;
+// Layers to pass, the final norm included when its result is wanted.
+static uint32_t count_layers(const walk *w) {
+    const bool need_output = w->options->need_hidden || w->options->head_input_to_hook;
+    return w->model->hparams.n_layers + (need_output ? 1 : 0);
+}
+
+static imx_status load_weights(walk *w, uint32_t index, imx_error *err) {
     const uint32_t n_layers = w->model->hparams.n_layers;
-    const imx_progress_report report = {
-        .phase = "layers",
-        .done = n_done == n_tokens ? layer + 1 : layer,
-        .total = n_layers,
-        .work_done = (uint64_t)layer * n_tokens + n_done,
-        .work_total = (uint64_t)n_layers * n_tokens,
-    };
-    if (!imx_progress_continue(w->options->progress, &report)) {
-        return imx_fail(err, IMX_ERR_INTERRUPTED, "stopped in layer %" PRIu32 " of %" PRIu32,
-                        layer + 1, n_layers);
+    if (index == n_layers) {
+        return imx_param_unpack(&w->layer.params[IMX_ROLE_OUTPUT_NORM], w->model,
+                                IMX_ROLE_OUTPUT_NORM, 0, w->layer.n_threads, err);
     }
-    return IMX_OK;
-}
-
-static imx_status run_layer(walk *w, uint32_t index, bool stop_at_last_input, imx_error *err) {
-    const size_t n_embd = w->model->hparams.n_embd;
     IMX_TRY(imx_layer_load(&w->layer, index, err));
-    for (size_t first = 0; first < w->corpus->n_tokens; first += w->block_rows) {
-        const size_t n_rows = block_len(w, first);
-        IMX_TRY(imx_layer_run(&w->layer, w->x + first * n_embd, first, n_rows, stop_at_last_input,
-                              err));
-        IMX_TRY(report_progress(w, index, first + n_rows, err));
+    if (w->options->read_ahead && index + 1 < n_layers) {
+        imx_model_read_ahead(w->model, index + 1);
     }
     return IMX_OK;
 }
 
 // The final norm, and the hook on what it yields.
-static imx_status finish_walk(walk *w, imx_error *err) {
+static imx_status finish_block(walk *w, const block *b, float *x, imx_error *err) {
     const imx_role head = imx_model_head_role(w->model);
-    const size_t n_embd = w->model->hparams.n_embd;
     imx_layer *layer = &w->layer;
-    IMX_TRY(imx_param_unpack(&layer->params[IMX_ROLE_OUTPUT_NORM], w->model, IMX_ROLE_OUTPUT_NORM,
-                             0, layer->n_threads, err));
-    imx_layer_norm_rows(layer, IMX_ROLE_OUTPUT_NORM, w->x, w->corpus->n_tokens, w->x);
+    imx_layer_norm_rows(layer, IMX_ROLE_OUTPUT_NORM, x, b->n_rows, x);
     if (!w->options->head_input_to_hook) {
         return IMX_OK;
     }
     layer->params[head].name = w->model->bindings[0][head].weight->name;
-    layer->params[head].n_in = n_embd;
-    for (size_t first = 0; first < w->corpus->n_tokens; first += w->block_rows) {
-        IMX_TRY(imx_layer_show_input(layer, &head, 1, w->x + first * n_embd, first,
-                                     block_len(w, first), err));
+    layer->params[head].n_in = w->model->hparams.n_embd;
+    return imx_layer_show_input(layer, &head, 1, x, b->starts[0], b->n_rows, err);
+}
+
+static imx_status run_block(walk *w, uint32_t index, const block *b, imx_error *err) {
+    const bool is_last_layer = index + 1 == count_layers(w);
+    float *x;
+    IMX_TRY(imx_residual_stream_load(w->stream, b->starts[0], b->n_rows, &x, err));
+    if (index == 0) {
+        embed_block(w, b, x);
+    }
+    if (index == w->model->hparams.n_layers) {
+        IMX_TRY(finish_block(w, b, x, err));
+    } else {
+        IMX_TRY(imx_layer_run(&w->layer, x, b->starts, b->n_chunks, is_last_layer, err));
+    }
+    return imx_residual_stream_store(w->stream, err);
+}
+
+// Reports the way to `place` within its layer; false when the walk shall stop. The final norm is no
+// work worth a report.
+static bool report_progress(const walk *w, const imx_walk_place *place) {
+    const imx_corpus *corpus = w->corpus;
+    const uint32_t n_layers = w->model->hparams.n_layers;
+    const size_t n_done = corpus->starts[place->chunk];
+    const imx_progress_report report = {
+        .phase = "layers",
+        .done = place->layer + (place->chunk == corpus->n_chunks),
+        .total = n_layers,
+        .work_done = (uint64_t)place->layer * corpus->n_tokens + n_done,
+        .work_total = (uint64_t)n_layers * corpus->n_tokens,
+        .part_done = place->chunk,
+        .part_total = corpus->n_chunks,
+    };
+    return place->layer >= n_layers || imx_progress_continue(w->options->progress, &report);
+}
+
+static imx_status finish_place(const walk *w, const imx_walk_place *place, imx_error *err) {
+    const imx_walk_hook *hook = w->options->hook;
+    const bool is_layer_done = place->chunk == w->corpus->n_chunks;
+    const imx_walk_place next = is_layer_done ? (imx_walk_place){place->layer + 1, 0} : *place;
+    const bool is_stopping = !report_progress(w, place);
+    if (hook != NULL && hook->on_block != NULL) {
+        IMX_TRY(hook->on_block(hook->context, &next, is_stopping, err));
+    }
+    if (is_stopping) {
+        return imx_fail(err, IMX_ERR_INTERRUPTED, "stopped in layer %" PRIu32 " of %" PRIu32,
+                        place->layer + 1, w->model->hparams.n_layers);
+    }
+    return IMX_OK;
+}
+
+static imx_status run_layer(walk *w, imx_walk_place place, imx_error *err) {
+    IMX_TRY(load_weights(w, place.layer, err));
+    while (place.chunk < w->corpus->n_chunks) {
+        const block b = block_at(w->corpus, place.chunk);
+        IMX_TRY(run_block(w, place.layer, &b, err));
+        place.chunk += b.n_chunks;
+        IMX_TRY(finish_place(w, &place, err));
     }
     return IMX_OK;
 }
 
 static imx_status run_walk(walk *w, imx_error *err) {
-    const uint32_t n_layers = w->model->hparams.n_layers;
-    const bool need_output = w->options->need_hidden || w->options->head_input_to_hook;
+    const imx_walk_options *options = w->options;
     IMX_TRY(check_tokens(w, err));
-    IMX_TRY(imx_layer_open(&w->layer, w->model, w->n_ctx, w->block_rows, w->options->hook,
-                           imx_thread_count(w->options->n_threads), err));
-    embed_tokens(w);
-    for (uint32_t index = 0; index < n_layers; ++index) {
-        IMX_TRY(run_layer(w, index, !need_output && index == n_layers - 1, err));
+    IMX_TRY(imx_layer_open(&w->layer, w->model, longest_chunk(w->corpus),
+                           imx_walk_block_rows(w->corpus), options->hook,
+                           imx_thread_count(options->n_threads), err));
+    imx_walk_place place = options->start;
+    IMX_TRY(finish_place(w, &place, err));
+    for (; place.layer < count_layers(w); place = (imx_walk_place){place.layer + 1, 0}) {
+        IMX_TRY(run_layer(w, place, err));
     }
-    return need_output ? finish_walk(w, err) : IMX_OK;
+    return IMX_OK;
 }
 
 imx_status imx_walk_run(const imx_model *model, const imx_corpus *corpus,
-                        const imx_walk_options *options, float *hidden, imx_error *err) {
-    const size_t n_ctx = imx_piece_len(corpus->n_tokens, 0, corpus->n_ctx);
-    const size_t chunks_in_block = BLOCK_TOKENS > n_ctx ? BLOCK_TOKENS / n_ctx : 1;
-    walk w = {
-        .model = model,
-        .corpus = corpus,
-        .options = options,
-        .n_ctx = n_ctx,
-        .block_rows = imx_piece_len(corpus->n_tokens, 0, chunks_in_block * n_ctx),
-        .x = hidden,
-    };
-    if (!options->need_hidden) {
+                        const imx_walk_options *options, imx_residual_stream *stream,
+                        imx_error *err) {
+    walk w = {.model = model, .corpus = corpus, .options = options, .stream = stream};
+    imx_residual_stream *own = NULL;
+    if (stream == NULL) {
         IMX_TRY(
-            imx_alloc_aligned(&w.x, corpus->n_tokens, model->hparams.n_embd * sizeof *w.x, err));
+            imx_residual_stream_new(&own, corpus->n_tokens, model->hparams.n_embd, 0, NULL, err));
+        w.stream = own;
     }
     const imx_status status = run_walk(&w, err);
     imx_layer_close(&w.layer);
-    if (!options->need_hidden) {
-        free(w.x);
-    }
+    imx_residual_stream_free(own);
     return status;
 }

@@ -16,6 +16,8 @@ typedef struct imx_progress_report {
     uint64_t total;
     uint64_t work_done; // finer measure for rates: tokens × layers, or weights
     uint64_t work_total;
+    uint64_t part_done; // of what is under way now: chunks of a layer; 0 of 0 when nothing counts
+    uint64_t part_total;
 } imx_progress_report;
 
 // `report` is called from one thread at a time, may be NULL, and returns false to stop the work,

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "imatrix/cli/signals.h"
+
 enum { BAR_WIDTH = 30, N_BUFFERS = 4, LINE_BYTES = 160 };
 
 static const double refresh_seconds = 1.0 / 6.0;
@@ -46,61 +48,125 @@ const char *console_bytes(uint64_t n_bytes) {
     return out;
 }
 
-static void format_rate(const imatrix_progress_report *report, double elapsed, char *out,
+// What a display shows of a report beyond its numbers.
+typedef struct pace {
+    double share;   // of the work, 0..1
+    double elapsed; // seconds of this run in this phase
+    double rate;    // work per second; 0 when unknown
+    double left;    // seconds; negative when unknown
+} pace;
+
+static pace measure_pace(const console_progress *display, const imatrix_progress_report *report,
+                         double now) {
+    const double done_here = (double)(report->work_done - display->first_work);
+    pace p = {.share = 1, .elapsed = now - display->started, .left = -1};
+    if (report->work_total > 0) {
+        p.share = (double)report->work_done / (double)report->work_total;
+    }
+    if (p.elapsed > 0 && done_here > 0) {
+        p.rate = done_here / p.elapsed;
+        p.left = (double)(report->work_total - report->work_done) / p.rate;
+    }
+    return p;
+}
+
+static void format_parts(const imatrix_progress_report *report, char *out, size_t size) {
+    out[0] = '\0';
+    if (report->part_done < report->part_total) {
+        snprintf(out, size, ", chunk %llu/%llu", (unsigned long long)report->part_done,
+                 (unsigned long long)report->part_total);
+    }
+}
+
+static void format_rate(const imatrix_progress_report *report, const pace *p, char *out,
                         size_t size) {
     out[0] = '\0';
     for (size_t i = 0; i < sizeof phase_table / sizeof *phase_table; ++i) {
         const phase_row *row = &phase_table[i];
-        if (strcmp(row->phase, report->phase) == 0 && elapsed > 0.0) {
+        if (strcmp(row->phase, report->phase) == 0 && p->rate > 0) {
             const double repeats = row->work_is_repeated ? (double)report->total : 1.0;
-            const double rate = (double)report->work_done / (elapsed * row->unit_size * repeats);
+            const double rate = p->rate / (row->unit_size * repeats);
             snprintf(out, size, ", %.*f %s", rate < 10.0 ? 2 : 0, rate, row->unit);
         }
     }
 }
 
-static void format_time_left(double share, double elapsed, char *out, size_t size) {
-    const double left = share > 0.0 ? elapsed * (1.0 - share) / share : 0.0;
-    const unsigned long seconds = (unsigned long)(left + 0.5);
-    if (share >= 1.0) {
-        snprintf(out, size, ", %.1f s", elapsed);
-    } else if (seconds >= 3600) {
+static void format_time_left(const pace *p, char *out, size_t size) {
+    const unsigned long seconds = p->left > 0 ? (unsigned long)(p->left + 0.5) : 0;
+    out[0] = '\0';
+    if (p->share >= 1.0) {
+        snprintf(out, size, ", %.1f s", p->elapsed);
+    } else if (p->left >= 3600) {
         snprintf(out, size, ", %lu h %02lu min left", seconds / 3600, seconds / 60 % 60);
-    } else {
+    } else if (p->left >= 0) {
         snprintf(out, size, ", %lu:%02lu left", seconds / 60, seconds % 60);
     }
 }
 
-static void show(console_progress *display, const imatrix_progress_report *report, double share,
-                 double now) {
-    const double elapsed = now - display->started;
+static void show(console_progress *display, const imatrix_progress_report *report, const pace *p) {
+    char parts[64];
     char rate[64];
     char left[64];
     char line[LINE_BYTES];
-    format_rate(report, elapsed, rate, sizeof rate);
-    format_time_left(share, elapsed, left, sizeof left);
-    snprintf(line, sizeof line, "%s %llu/%llu%s%s", report->phase, (unsigned long long)report->done,
-             (unsigned long long)report->total, rate, left);
-    if (!display->is_terminal) {
+    format_parts(report, parts, sizeof parts);
+    format_rate(report, p, rate, sizeof rate);
+    format_time_left(p, left, sizeof left);
+    snprintf(line, sizeof line, "%s %llu/%llu%s%s%s", report->phase,
+             (unsigned long long)report->done, (unsigned long long)report->total, parts, rate,
+             left);
+    if (display->style == CONSOLE_LINES) {
         fprintf(stderr, "%s\n", line);
         return;
     }
     char bar[BAR_WIDTH + 1];
-    const int filled = (int)(share * BAR_WIDTH);
+    const int filled = (int)(p->share * BAR_WIDTH);
     memset(bar, ' ', BAR_WIDTH);
     memset(bar, '#', (size_t)filled);
     bar[BAR_WIDTH] = '\0';
-    fprintf(stderr, "\r[%s] %3.0f %% %s\033[K", bar, 100.0 * share, line);
+    fprintf(stderr, "\r[%s] %3.0f %% %s\033[K", bar, 100.0 * p->share, line);
     display->has_bar = true;
 }
 
+static void show_json(const imatrix_progress_report *report, const pace *p) {
+    json_t *root = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "phase", report->phase, "done",
+        (json_int_t)report->done, "total", (json_int_t)report->total, "part_done",
+        (json_int_t)report->part_done, "part_total", (json_int_t)report->part_total, "work_done",
+        (json_int_t)report->work_done, "work_total", (json_int_t)report->work_total, "seconds",
+        p->elapsed, "rate", p->rate, "seconds_left", p->left > 0 ? p->left : 0.0);
+    console_print_json_line(root);
+}
+
+static bool is_layer_done(const console_progress *display, const imatrix_progress_report *report) {
+    return report->part_total > 0 && report->done > display->last_done;
+}
+
 static bool is_due(const console_progress *display, const imatrix_progress_report *report,
-                   uint64_t tenth, double now) {
-    if (report->done == report->total && report->work_done == report->work_total) {
+                   const pace *p, double now) {
+    if (display->style == CONSOLE_JSON) {
         return true;
     }
-    return display->is_terminal ? now - display->last_shown >= refresh_seconds
-                                : tenth > display->last_tenth;
+    if (report->work_done == report->work_total) {
+        return true;
+    }
+    if (report->work_done == display->first_work) {
+        return false; // nothing has been done yet
+    }
+    return display->style == CONSOLE_BAR ? now - display->last_shown >= refresh_seconds
+                                         : (uint64_t)(p->share * 10.0) > display->last_tenth ||
+                                               is_layer_done(display, report);
+}
+
+static void begin_phase(console_progress *display, const imatrix_progress_report *report,
+                        double now) {
+    console_progress_end(display);
+    *display = (console_progress){
+        .style = display->style,
+        .phase = report->phase,
+        .started = now,
+        .first_work = report->work_done,
+        .last_done = report->done,
+    };
 }
 
 static bool report_progress(void *context, const imatrix_progress_report *report) {
@@ -109,25 +175,26 @@ static bool report_progress(void *context, const imatrix_progress_report *report
     // A phase may come twice in a row: the layers of the base, then those of the model.
     if (display->phase == NULL || strcmp(display->phase, report->phase) != 0 ||
         report->work_done < display->last_work) {
-        console_progress_end(display);
-        display->phase = report->phase;
-        display->started = now;
-        display->last_tenth = 0;
+        begin_phase(display, report, now);
     }
     display->last_work = report->work_done;
-    const double share =
-        report->work_total > 0 ? (double)report->work_done / (double)report->work_total : 1.0;
-    const uint64_t tenth = (uint64_t)(share * 10.0);
-    if (is_due(display, report, tenth, now)) {
-        show(display, report, share, now);
+    const pace p = measure_pace(display, report, now);
+    if (is_due(display, report, &p, now)) {
+        if (display->style == CONSOLE_JSON) {
+            show_json(report, &p);
+        } else {
+            show(display, report, &p);
+        }
         display->last_shown = now;
-        display->last_tenth = tenth;
+        display->last_tenth = (uint64_t)(p.share * 10.0);
+        display->last_done = report->done;
     }
-    return true;
+    return !signals_stop_requested();
 }
 
-imatrix_progress console_progress_start(console_progress *display) {
-    *display = (console_progress){.is_terminal = isatty(STDERR_FILENO) != 0};
+imatrix_progress console_progress_start(console_progress *display, bool as_json) {
+    const console_style human = isatty(STDERR_FILENO) ? CONSOLE_BAR : CONSOLE_LINES;
+    *display = (console_progress){.style = as_json ? CONSOLE_JSON : human};
     return (imatrix_progress){report_progress, display};
 }
 
@@ -146,5 +213,11 @@ int console_error(const imatrix_error *error) {
 void console_print_json(json_t *root) {
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
     fputc('\n', stdout);
+    json_decref(root);
+}
+
+void console_print_json_line(json_t *root) {
+    json_dumpf(root, stderr, JSON_COMPACT | JSON_REAL_PRECISION(10));
+    fputc('\n', stderr);
     json_decref(root);
 }

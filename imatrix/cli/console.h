@@ -11,19 +11,29 @@
 
 #include "imatrix/imatrix.h"
 
-// A job's progress display: a bar on a terminal, else a line every tenth of the way.
+// How progress is shown on stderr.
+typedef enum console_style {
+    CONSOLE_BAR,   // one line that changes, for a terminal
+    CONSOLE_LINES, // a line for every tenth of the work and for every layer
+    CONSOLE_JSON,  // an object a line for every report, for programs
+} console_style;
+
 typedef struct console_progress {
-    const char *phase; // of the last report
-    double started;    // seconds, of the phase
-    double last_shown; // seconds
-    uint64_t last_tenth;
+    console_style style;
+    const char *phase;   // of the last report
+    double started;      // seconds, of the phase
+    double last_shown;   // seconds
+    uint64_t first_work; // of the phase: an earlier run may have done so much
     uint64_t last_work;
-    bool is_terminal;
+    uint64_t last_tenth;
+    uint64_t last_done;
     bool has_bar; // a bar stands on the current line
 } console_progress;
 
-// The callback for the library; `display` must outlive the job.
-imatrix_progress console_progress_start(console_progress *display);
+// The callback for the library; `display` must outlive the job. With `as_json` reports are objects:
+// {"phase", "done", "total", "part_done", "part_total", "work_done", "work_total", "seconds",
+// "seconds_left"}, and "rate" in work a second.
+imatrix_progress console_progress_start(console_progress *display, bool as_json);
 
 // Ends a bar's line, if one stands there.
 void console_progress_end(console_progress *display);
@@ -36,6 +46,9 @@ double console_seconds(void);
 
 // Prints `root` on stdout, indented, and releases it.
 void console_print_json(json_t *root);
+
+// Prints `root` on one line of stderr and releases it.
+void console_print_json_line(json_t *root);
 
 // "1.23 MiB" into a buffer that the next call but three overwrites.
 const char *console_bytes(uint64_t n_bytes);

@@ -36,7 +36,8 @@ static imx_status run(const char *path, const char *text, imx_error *err) {
     imx_tokenizer *tokenizer = NULL;
     imx_corpus *corpus = NULL;
     imx_head *head = NULL;
-    float *hidden = NULL;
+    imx_residual_stream *stream = NULL;
+    float *hidden;
     float *logits = NULL;
     imx_status status;
     IMX_TRY_GOTO(done, imx_model_open(&model, path, err));
@@ -45,10 +46,10 @@ static imx_status run(const char *path, const char *text, imx_error *err) {
     IMX_TRY_GOTO(done, imx_corpus_new(&corpus, tokenizer, text, strlen(text), "the argument",
                                       &corpus_options, err));
     const size_t n = corpus->n_tokens;
-    IMX_TRY_GOTO(done,
-                 imx_alloc_aligned(&hidden, n * imx_model_n_embd(model), sizeof *hidden, err));
+    IMX_TRY_GOTO(done, imx_residual_stream_new(&stream, n, imx_model_n_embd(model), 0, NULL, err));
     IMX_TRY_GOTO(done, imx_alloc_aligned(&logits, n * n_vocab, sizeof *logits, err));
-    IMX_TRY_GOTO(done, imx_walk_run(model, corpus, &walk_options, hidden, err));
+    IMX_TRY_GOTO(done, imx_walk_run(model, corpus, &walk_options, stream, err));
+    IMX_TRY_GOTO(done, imx_residual_stream_load(stream, 0, n, &hidden, err));
     IMX_TRY_GOTO(done, imx_head_open(&head, model, 0, err));
     IMX_TRY_GOTO(done, imx_head_logits(head, hidden, n, logits, err));
     printf("{\"tokens\": [");
@@ -63,7 +64,7 @@ static imx_status run(const char *path, const char *text, imx_error *err) {
     printf("]}\n");
 done:
     free(logits);
-    free(hidden);
+    imx_residual_stream_free(stream);
     imx_head_close(head);
     imx_corpus_free(corpus);
     imx_tokenizer_close(tokenizer);

@@ -13,12 +13,17 @@
 #include "calib/column_stats.h"
 #include "random_values.h"
 
-enum { N_ROWS = 37, N_COLS = 131 };
+enum { N_ROWS = 37, N_COLS = 1131 }; // more than two strips of columns, rows in and out of step
 
 typedef struct sums {
-    double in_sum[N_COLS];
-    double in_sum2[N_COLS];
+    double sum[N_COLS];
+    double sum2[N_COLS];
+    double max[N_COLS];
 } sums;
+
+static imx_column_stats view(sums *s) {
+    return (imx_column_stats){s->sum, s->sum2, s->max};
+}
 
 static const float *make_rows(void) {
     static float x[N_ROWS * N_COLS];
@@ -29,17 +34,20 @@ static const float *make_rows(void) {
 static void test_against_definition(void **state) {
     (void)state;
     const float *x = make_rows();
-    sums s = {.in_sum = {[3] = 100}, .in_sum2 = {[130] = 200}};
-    imx_column_stats_add(x, N_ROWS, N_COLS, s.in_sum, s.in_sum2, 2);
+    sums s = {.sum = {[3] = 100}, .sum2 = {[130] = 200}, .max = {[7] = 300}};
+    const imx_column_stats stats = view(&s);
+    imx_column_stats_add(&stats, x, N_ROWS, N_COLS, 2);
     for (size_t j = 0; j < N_COLS; ++j) {
-        double sum = j == 3 ? 100 : 0, sum2 = j == 130 ? 200 : 0;
+        double sum = j == 3 ? 100 : 0, sum2 = j == 130 ? 200 : 0, max = j == 7 ? 300 : 0;
         for (size_t i = 0; i < N_ROWS; ++i) {
             const double value = (double)x[i * N_COLS + j];
             sum += value;
             sum2 += value * value;
+            max = fmax(max, fabs(value));
         }
-        assert_true(s.in_sum[j] == sum);
-        assert_true(s.in_sum2[j] == sum2);
+        assert_true(s.sum[j] == sum);
+        assert_true(s.sum2[j] == sum2);
+        assert_true(s.max[j] == max);
     }
 }
 
@@ -47,12 +55,14 @@ static void test_same_bits_for_any_cut_and_thread_count(void **state) {
     (void)state;
     const float *x = make_rows();
     sums whole = {0};
-    imx_column_stats_add(x, N_ROWS, N_COLS, whole.in_sum, whole.in_sum2, 1);
+    const imx_column_stats whole_stats = view(&whole);
+    imx_column_stats_add(&whole_stats, x, N_ROWS, N_COLS, 1);
     for (int n_threads = 1; n_threads <= 3; ++n_threads) {
         sums cut = {0};
+        const imx_column_stats stats = view(&cut);
         for (size_t i = 0; i < N_ROWS; i += 10) {
             const size_t n = N_ROWS - i < 10 ? N_ROWS - i : 10;
-            imx_column_stats_add(x + i * N_COLS, n, N_COLS, cut.in_sum, cut.in_sum2, n_threads);
+            imx_column_stats_add(&stats, x + i * N_COLS, n, N_COLS, n_threads);
         }
         assert_memory_equal(&cut, &whole, sizeof cut);
     }
@@ -61,11 +71,11 @@ static void test_same_bits_for_any_cut_and_thread_count(void **state) {
 static void test_extremes(void **state) {
     (void)state;
     const float x[2][4] = {{3e38f, 0, NAN, 1}, {-3e38f, 1, 2, -INFINITY}};
-    double sum[4] = {0}, sum2[4] = {0};
-    imx_column_stats_add(x[0], 2, 4, sum, sum2, 1);
-    assert_true(isfinite(sum2[0]) && sum[0] == 0);
+    double sum[4] = {0}, sum2[4] = {0}, max[4] = {0};
+    imx_column_stats_add(&(imx_column_stats){sum, sum2, max}, x[0], 2, 4, 1);
+    assert_true(isfinite(sum2[0]) && sum[0] == 0 && max[0] == (double)3e38f);
     assert_true(sum2[1] == 1);
-    assert_true(!isfinite(sum2[2]));
+    assert_true(!isfinite(sum2[2]) && max[2] == 2);
     assert_true(!isfinite(sum2[3]));
 }
 

@@ -169,7 +169,9 @@ static void test_refusals(void **state) {
     imx_model *model = tiny_open(&tiny_default);
     imx_model *base = tiny_open(&spec);
     imx_corpus corpus = tiny_corpus(N_TOKENS, N_CTX, tiny_default.n_vocab);
-    imx_corpus too_short = {.tokens = corpus.tokens, .n_tokens = 11, .n_ctx = 20, .n_chunks = 1};
+    size_t starts[] = {0, 11};
+    imx_corpus too_short = {
+        .tokens = corpus.tokens, .n_tokens = 11, .n_ctx = 20, .n_chunks = 1, .starts = starts};
     const imx_evaluate_options options = {.n_threads = 1};
     imx_evaluation result;
     imx_error err;

@@ -52,11 +52,14 @@ static void test_logits(void **state) {
     const size_t n_tokens = shared.corpus.n_tokens;
     const imx_walk_options options = {.n_threads = 2, .need_hidden = true};
     const float *wanted = reference_f32("logits", n_tokens * n_vocab);
-    float *hidden = malloc(n_tokens * n_embd * sizeof *hidden);
     float *logits = malloc(n_tokens * n_vocab * sizeof *logits);
+    imx_residual_stream *stream;
+    float *hidden;
     imx_head *head;
     imx_error err;
-    assert_int_equal(imx_walk_run(shared.model, &shared.corpus, &options, hidden, &err), IMX_OK);
+    assert_int_equal(imx_residual_stream_new(&stream, n_tokens, n_embd, 0, NULL, &err), IMX_OK);
+    assert_int_equal(imx_walk_run(shared.model, &shared.corpus, &options, stream, &err), IMX_OK);
+    assert_int_equal(imx_residual_stream_load(stream, 0, n_tokens, &hidden, &err), IMX_OK);
     assert_int_equal(imx_head_open(&head, shared.model, 2, &err), IMX_OK);
     assert_int_equal(imx_head_logits(head, hidden, n_tokens, logits, &err), IMX_OK);
     double error2 = 0, wanted2 = 0;
@@ -68,7 +71,7 @@ static void test_logits(void **state) {
     print_message("normalised mean squared error of the logits: %.3g\n", error2 / wanted2);
     assert_true(error2 <= 1e-6 * wanted2);
     imx_head_close(head);
-    free(hidden);
+    imx_residual_stream_free(stream);
     free(logits);
 }
 
@@ -118,6 +121,8 @@ static int open_fixture(const char *model_path, const char *reference_path) {
     shared.corpus.n_tokens = (size_t)tokens->dims[0];
     shared.corpus.n_ctx = (uint32_t)tokens->dims[0];
     shared.corpus.n_chunks = 1;
+    shared.corpus.starts = calloc(2, sizeof *shared.corpus.starts);
+    shared.corpus.starts[1] = shared.corpus.n_tokens;
     shared.corpus.tokens = malloc((size_t)tokens->size_bytes);
     memcpy(shared.corpus.tokens, tokens->data, (size_t)tokens->size_bytes);
     return 0;

@@ -24,8 +24,16 @@ enum { N_TOKENS = 2413, N_CTX = 257 };
 static float *walk_hidden(const imx_model *model, const imx_corpus *corpus, int n_threads) {
     const imx_walk_options options = {.n_threads = n_threads, .need_hidden = true};
     imx_error err;
-    float *hidden = malloc(corpus->n_tokens * imx_model_n_embd(model) * sizeof *hidden);
-    assert_int_equal(imx_walk_run(model, corpus, &options, hidden, &err), IMX_OK);
+    const size_t n_embd = imx_model_n_embd(model);
+    float *hidden = malloc(corpus->n_tokens * n_embd * sizeof *hidden);
+    imx_residual_stream *stream;
+    float *rows;
+    assert_int_equal(imx_residual_stream_new(&stream, corpus->n_tokens, n_embd, 0, NULL, &err),
+                     IMX_OK);
+    assert_int_equal(imx_walk_run(model, corpus, &options, stream, &err), IMX_OK);
+    assert_int_equal(imx_residual_stream_load(stream, 0, corpus->n_tokens, &rows, &err), IMX_OK);
+    memcpy(hidden, rows, corpus->n_tokens * n_embd * sizeof *hidden);
+    imx_residual_stream_free(stream);
     return hidden;
 }
 
@@ -92,19 +100,31 @@ static void test_same_bits_for_any_thread_count(void **state) {
     imx_model_close(model);
 }
 
-// Chunks do not see one another: alone, a chunk gives the same hidden states.
+// Chunks of any length do not see one another: alone, a chunk gives the same hidden states.
 static void test_chunks_are_separate(void **state) {
     (void)state;
     imx_model *model = tiny_open(&tiny_default);
-    imx_corpus corpus = tiny_corpus(60, 20, tiny_default.n_vocab);
-    imx_corpus last = {.tokens = corpus.tokens + 40, .n_tokens = 20, .n_ctx = 20, .n_chunks = 1};
+    imx_corpus corpus = tiny_corpus(60, 10, tiny_default.n_vocab);
+    static const size_t starts[] = {0, 20, 22, 35, 36, 55, 60};
+    memcpy(corpus.starts, starts, sizeof starts);
+    corpus.n_ctx = 20;
     float *all = walk_hidden(model, &corpus, 1);
-    float *alone = walk_hidden(model, &last, 1);
-    for (size_t i = 0; i < 20 * tiny_default.n_embd; ++i) {
-        assert_true(fabsf(all[40 * tiny_default.n_embd + i] - alone[i]) < 1e-4f);
+    for (size_t c = 0; c < corpus.n_chunks; ++c) {
+        const size_t n_tokens = imx_corpus_chunk_len(&corpus, c);
+        imx_corpus chunk = {
+            .tokens = corpus.tokens + starts[c],
+            .n_tokens = n_tokens,
+            .n_ctx = 20,
+            .n_chunks = 1,
+            .starts = (size_t[]){0, n_tokens},
+        };
+        float *alone = walk_hidden(model, &chunk, 1);
+        for (size_t i = 0; i < n_tokens * tiny_default.n_embd; ++i) {
+            assert_true(fabsf(all[starts[c] * tiny_default.n_embd + i] - alone[i]) < 1e-4f);
+        }
+        free(alone);
     }
     free(all);
-    free(alone);
     tiny_corpus_free(&corpus);
     imx_model_close(model);
 }
@@ -138,7 +158,7 @@ static imx_status write_diary(void *context, const imx_walk_input *input, imx_er
 
 static imx_status walk_with_diary(const imx_model *model, diary *d, imx_walk_options options,
                                   imx_error *err) {
-    const imx_walk_hook hook = {write_diary, d};
+    const imx_walk_hook hook = {.on_input = write_diary, .context = d};
     imx_corpus corpus = tiny_corpus(N_TOKENS, N_CTX, imx_model_n_vocab(model));
     options.hook = &hook;
     const imx_status status = imx_walk_run(model, &corpus, &options, NULL, err);
@@ -197,9 +217,112 @@ static void test_hook_can_stop(void **state) {
 }
 
 // ---------------------------------------------------------------------------------------------
+// Streams and places
+
+static imx_residual_stream *open_stream(const imx_model *model, const imx_corpus *corpus,
+                                        const char *scratch_beside) {
+    imx_residual_stream *stream;
+    imx_error err;
+    assert_int_equal(imx_residual_stream_new(&stream, corpus->n_tokens, imx_model_n_embd(model),
+                                             imx_walk_block_rows(corpus), scratch_beside, &err),
+                     IMX_OK);
+    return stream;
+}
+
+static void check_hidden(imx_residual_stream *stream, const float *wanted, size_t n_embd,
+                         size_t block_rows) {
+    imx_error err;
+    for (size_t i = 0; i < N_TOKENS; i += block_rows) {
+        const size_t n = N_TOKENS - i < block_rows ? N_TOKENS - i : block_rows;
+        float *rows;
+        assert_int_equal(imx_residual_stream_load(stream, i, n, &rows, &err), IMX_OK);
+        assert_memory_equal(rows, wanted + i * n_embd, n * n_embd * sizeof *rows);
+    }
+}
+
+// A hook that makes each walk stop after one block, and notes where the next one can go on.
+typedef struct pacemaker {
+    imx_walk_place next;
+    size_t n_reports;
+} pacemaker;
+
+static bool stop_after_one_block(void *context, const imx_progress_report *report) {
+    (void)report;
+    return ((pacemaker *)context)->n_reports++ == 0; // the first report comes before the block
+}
+
+static imx_status note_place(void *context, const imx_walk_place *next, bool is_stopping,
+                             imx_error *err) {
+    (void)is_stopping;
+    (void)err;
+    ((pacemaker *)context)->next = *next;
+    return IMX_OK;
+}
+
+static imx_status ignore_input(void *context, const imx_walk_input *input, imx_error *err) {
+    (void)context;
+    (void)input;
+    (void)err;
+    return IMX_OK;
+}
+
+// Many walks of one block each give what one walk gives, in memory and in a file.
+static void check_pieces(const char *scratch_beside) {
+    imx_model *model = tiny_open(&tiny_default);
+    imx_corpus corpus = tiny_corpus(N_TOKENS, N_CTX, tiny_default.n_vocab);
+    float *wanted = walk_hidden(model, &corpus, 1);
+    imx_residual_stream *stream = open_stream(model, &corpus, scratch_beside);
+    pacemaker p = {.next = {0, 0}};
+    const imx_walk_hook hook = {ignore_input, note_place, &p};
+    const imx_progress progress = {stop_after_one_block, &p};
+    imx_status status = IMX_ERR_INTERRUPTED;
+    size_t n_walks = 0;
+    while (status == IMX_ERR_INTERRUPTED && ++n_walks < 100) {
+        imx_error err;
+        p.n_reports = 0;
+        const imx_walk_options options = {.n_threads = 1,
+                                          .need_hidden = true,
+                                          .start = p.next,
+                                          .hook = &hook,
+                                          .progress = &progress};
+        status = imx_walk_run(model, &corpus, &options, stream, &err);
+    }
+    assert_int_equal(status, IMX_OK);
+    assert_int_equal(n_walks, 2 * 2 + 1); // two blocks in each of two layers, then the norm
+    assert_int_equal(p.next.layer, imx_walk_end(model).layer);
+    assert_int_equal(p.next.chunk, 0);
+    check_hidden(stream, wanted, tiny_default.n_embd, imx_walk_block_rows(&corpus));
+    imx_residual_stream_free(stream);
+    free(wanted);
+    tiny_corpus_free(&corpus);
+    imx_model_close(model);
+}
+
+static void test_walk_in_pieces(void **state) {
+    (void)state;
+    check_pieces(NULL);
+    check_pieces("/tmp/imatrix-test-walk");
+}
+
+// Blocks are cut by chunks, however long these are.
+static void test_block_rows(void **state) {
+    (void)state;
+    const struct {
+        uint32_t n_ctx;
+        size_t wanted;
+    } cases[] = {{N_CTX, 7 * N_CTX}, {2048, 2048}, {2049, 2049}, {3000, N_TOKENS}, {1, 2048}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        imx_corpus corpus = tiny_corpus(N_TOKENS, cases[i].n_ctx, 48);
+        assert_int_equal(imx_walk_block_rows(&corpus), cases[i].wanted);
+        tiny_corpus_free(&corpus);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
 // Progress and refusals
 
 typedef struct watcher {
+    uint64_t n_reports;
     uint64_t last_work;
     uint64_t stop_at;
 } watcher;
@@ -207,10 +330,13 @@ typedef struct watcher {
 static bool watch(void *context, const imx_progress_report *report) {
     watcher *w = context;
     assert_string_equal(report->phase, "layers");
-    assert_true(report->work_done > w->last_work);
+    assert_true(w->n_reports++ == 0 ? report->work_done == 0 : report->work_done > w->last_work);
     assert_int_equal(report->total, 2);
     assert_int_equal(report->done, report->work_done / N_TOKENS);
     assert_int_equal(report->work_total, 2 * N_TOKENS);
+    assert_int_equal(report->part_total, 10);
+    assert_int_equal(report->part_done,
+                     report->work_done == 0 ? 0 : (report->work_done - 1) % N_TOKENS / N_CTX + 1);
     w->last_work = report->work_done;
     return report->work_done < w->stop_at;
 }
@@ -253,6 +379,8 @@ int main(void) {
         cmocka_unit_test(test_hook_sees_every_input_once),
         cmocka_unit_test(test_hook_sees_head_input),
         cmocka_unit_test(test_hook_can_stop),
+        cmocka_unit_test(test_walk_in_pieces),
+        cmocka_unit_test(test_block_rows),
         cmocka_unit_test(test_progress),
         cmocka_unit_test(test_token_outside_vocabulary),
     };

@@ -223,9 +223,13 @@ static inline imx_model *tiny_open(const tiny_model *spec) {
 
 // A corpus of random tokens below n_vocab; free with tiny_corpus_free.
 static inline imx_corpus tiny_corpus(size_t n_tokens, uint32_t n_ctx, uint32_t n_vocab) {
-    imx_corpus corpus = {.n_tokens = n_tokens, .n_ctx = n_ctx};
+    const size_t n_chunks = (n_tokens + n_ctx - 1) / n_ctx;
+    imx_corpus corpus = {.n_tokens = n_tokens, .n_ctx = n_ctx, .n_chunks = n_chunks};
     uint64_t state = 77;
-    corpus.n_chunks = (n_tokens + n_ctx - 1) / n_ctx;
+    corpus.starts = malloc((n_chunks + 1) * sizeof *corpus.starts);
+    for (size_t c = 0; c <= n_chunks; ++c) {
+        corpus.starts[c] = c < n_chunks ? c * n_ctx : n_tokens;
+    }
     corpus.tokens = malloc(n_tokens * sizeof *corpus.tokens);
     for (size_t i = 0; i < n_tokens; ++i) {
         corpus.tokens[i] = (int32_t)((random_value(&state) + 1) / 2.01f * (float)n_vocab);
@@ -235,6 +239,7 @@ static inline imx_corpus tiny_corpus(size_t n_tokens, uint32_t n_ctx, uint32_t n
 
 static inline void tiny_corpus_free(imx_corpus *corpus) {
     free(corpus->tokens);
+    free(corpus->starts);
 }
 
 #endif

@@ -30,6 +30,7 @@ static void test_content(void **state) {
     imx_file_map_will_need(map.data + 5, 200000);
     imx_file_map_release(map.data + 5, 200000);
     imx_file_map_release(map.data + 5, 10);
+    imx_file_map_drop(map.data + 5, 200000);
     imx_file_map_will_need(map.data + 5, 0);
     assert_memory_equal(map.data, content, 300000);
     imx_file_map_close(&map);

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//
+// The memory of a run is the most that one of its three phases needs, on top of what lasts:
+//
+//     always       what the process has when it plans, the sums in f64, slack
+//     walk         an unpacked layer, its scratch memory, the mapped part of the model's file, and
+//                  the residual stream, whole or a block of it
+//     perplexity   the unpacked head, logits, the stream as before
+//     writing      the imatrix in f32, and once more compressed
+//
+// The slack is what libraries take for themselves: threads' stacks, packed matrices of oneDNN, the
+// allocator's reserves, tables of zstd. It is measured, not derived.
+//
+// What cannot shrink comes first. Then the stream gets memory if it fits, because a file costs two
+// copies of it per layer, and reading ahead the rest, because without it the processors wait for
+// the disk once per layer.
+
+#include "calib/collect_plan.h"
+
+#include <inttypes.h>
+
+#include "calib/model_internal.h"
+#include "calib/scoring.h"
+#include "calib/split.h"
+#include "calib/walk.h"
+
+enum { SLACK_BYTES = 32 << 20, SLACK_BYTES_PER_THREAD = 8 << 20, SUMS_PER_COLUMN = 3 };
+
+static uint64_t larger(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+static uint64_t input_columns(const imx_gguf_tensor *weight) {
+    return imx_gguf_tensor_cols(weight) * imx_gguf_tensor_mats(weight);
+}
+
+// Columns that sums are kept of.
+static uint64_t count_columns(const imx_collect_demand *demand) {
+    const imx_model *model = demand->model;
+    uint64_t n = 0;
+    for (imx_role role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
+        for (uint32_t layer = 0; layer < model->hparams.n_layers; ++layer) {
+            const imx_gguf_tensor *weight = model->bindings[layer][role].weight;
+            const bool is_product = model->arch->roles[role].n_in != IMX_DIM_ONE;
+            n += weight != NULL && is_product ? input_columns(weight) : 0;
+        }
+    }
+    return n + (demand->process_output ? model->hparams.n_embd : 0);
+}
+
+// The bytes of a layer in the file.
+static uint64_t layer_file_bytes(const imx_model *model) {
+    uint64_t n_bytes = 0;
+    for (size_t role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
+        const imx_gguf_tensor *weight = model->bindings[0][role].weight;
+        n_bytes += weight != NULL ? weight->size_bytes : 0;
+    }
+    return n_bytes;
+}
+
+// The peak without the stream but for one block of it.
+static uint64_t least_memory(const imx_collect_demand *demand, uint64_t block_bytes) {
+    const imx_walk_memory walk = imx_walk_measure(demand->model, demand->corpus, demand->n_threads);
+    const uint64_t n_columns = count_columns(demand);
+    const uint64_t file_bytes = n_columns * SUMS_PER_COLUMN * sizeof(float);
+    uint64_t most = walk.layer_bytes + walk.mapped_bytes + block_bytes;
+    if (demand->perplexity) {
+        most = larger(most, block_bytes + imx_scores_bytes(demand->model, demand->corpus));
+    }
+    most = larger(most, 2 * file_bytes);
+    return demand->resident_bytes + n_columns * SUMS_PER_COLUMN * sizeof(double) + most +
+           SLACK_BYTES + (uint64_t)imx_thread_count(demand->n_threads) * SLACK_BYTES_PER_THREAD;
+}
+
+imx_status imx_collect_plan_make(imx_collect_plan *plan, const imx_collect_demand *demand,
+                                 imx_error *err) {
+    const uint64_t row_bytes = demand->model->hparams.n_embd * sizeof(float);
+    const uint64_t stream_bytes = demand->corpus->n_tokens * row_bytes;
+    const uint64_t block_bytes = imx_walk_block_rows(demand->corpus) * row_bytes;
+    const uint64_t limit = demand->limit_bytes > 0 ? demand->limit_bytes : UINT64_MAX;
+    const uint64_t least = least_memory(demand, block_bytes);
+    const uint64_t whole = least - block_bytes + stream_bytes;
+    const bool uses_scratch = whole > limit && demand->may_use_scratch;
+    const uint64_t needed = uses_scratch ? least : whole;
+    if (needed > limit) {
+        return imx_fail(err, IMX_ERR_MEMORY,
+                        "%s: the run needs %" PRIu64 " MB of memory where %" PRIu64
+                        " MB are allowed or free; allow more with --memory, or take %s",
+                        demand->model->gguf->path, needed / 1000000 + 1, limit / 1000000,
+                        demand->perplexity ? "no --ppl" : "a smaller context");
+    }
+    *plan = (imx_collect_plan){
+        .memory_bytes = needed,
+        .scratch_bytes = uses_scratch ? stream_bytes : 0,
+        .read_ahead = layer_file_bytes(demand->model) <= limit - needed,
+    };
+    return IMX_OK;
+}
