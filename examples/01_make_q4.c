@@ -13,7 +13,8 @@ static imatrix_status collect(const char *model, const char *text, const char *i
     imatrix_collect_options options;
     imatrix_collect_options_init(&options);
     options.model_path = model;
-    options.text_path = text;
+    options.texts = &text;
+    options.n_texts = 1;
     options.out_path = imatrix;
     return imatrix_collect(&options, NULL, error);
 }

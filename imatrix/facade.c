@@ -5,8 +5,8 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
+#include "calib/mapped_hash.h"
 #include "formats/atomic_file.h"
 
 static_assert((int)IMATRIX_ERR_INTERRUPTED == (int)IMX_ERR_INTERRUPTED &&
@@ -40,6 +40,8 @@ static bool forward_report(void *context, const imx_progress_report *report) {
         .total = report->total,
         .work_done = report->work_done,
         .work_total = report->work_total,
+        .part_done = report->part_done,
+        .part_total = report->part_total,
     };
     return progress->report(progress->context, &published);
 }
@@ -57,10 +59,23 @@ const char *imx_base_name(const char *path) {
     return slash != NULL ? slash + 1 : path;
 }
 
-void imx_hash_hex(const void *data, size_t size_bytes, char hex[33]) {
-    const XXH128_hash_t hash = XXH3_128bits(data, size_bytes);
+static void print_hash(XXH128_hash_t hash, char hex[33]) {
     snprintf(hex, 33, "%016llx%016llx", (unsigned long long)hash.high64,
              (unsigned long long)hash.low64);
+}
+
+void imx_hash_hex(const void *data, size_t size_bytes, char hex[33]) {
+    print_hash(XXH3_128bits(data, size_bytes), hex);
+}
+
+void imx_hash_model(const imx_gguf *model, char hex[33]) {
+    XXH3_state_t state;
+    XXH3_128bits_reset(&state);
+    for (size_t i = 0; i < imx_gguf_n_files(model); ++i) {
+        const imx_file_map *map = &imx_gguf_file(model, i)->map;
+        imx_hash_mapped(&state, map->data, map->size_bytes);
+    }
+    print_hash(XXH3_128bits_digest(&state), hex);
 }
 
 imx_status imx_text_open(imx_text *text, const imx_model *model, const char *path,

@@ -11,6 +11,7 @@
 #include "calib/tokenizer.h"
 #include "formats/error.h"
 #include "formats/file_map.h"
+#include "formats/gguf.h"
 #include "formats/progress.h"
 #include "imatrix/imatrix.h"
 
@@ -28,6 +29,9 @@ const char *imx_base_name(const char *path);
 
 // XXH3-128 of `size_bytes` bytes as 32 lower-case hex digits and a NUL: what `xxhsum -H2` prints.
 void imx_hash_hex(const void *data, size_t size_bytes, char hex[33]);
+
+// The same of a model's file, or of its shards one after another.
+void imx_hash_model(const imx_gguf *model, char hex[33]);
 
 // A text and the chunks a tokenizer makes of it.
 typedef struct imx_text {

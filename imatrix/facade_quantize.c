@@ -11,6 +11,7 @@
 #include "formats/imatrix_file.h"
 #include "formats/memory.h"
 #include "imatrix/facade.h"
+#include "imatrix/quantize_settings.h"
 #include "quant/model_keys.h"
 #include "quant/pipeline.h"
 #include "quant/plan.h"
@@ -21,9 +22,14 @@ struct imatrix_quantizer {
     imx_imatrix *imatrix; // NULL without one
     imx_plan *plan;
     imx_tensor_loss *losses; // (plan->n_items)
+    size_t n_kept;           // tensors that an interrupted run had finished
     bool has_run;
     char *imatrix_name; // base name of the imatrix file, or NULL
+    char imatrix_hash[33];
+    imx_quantize_settings settings;
+    imx_pipeline_needs needs;
     int n_threads;
+    bool resume;
     imatrix_progress progress;
 };
 
@@ -46,60 +52,60 @@ bool imatrix_recipe_find(const char *name_or_number, imatrix_recipe_info *info) 
 }
 
 void imatrix_quantize_options_init(imatrix_quantize_options *options) {
-    *options = (imatrix_quantize_options){.struct_size = sizeof *options};
+    *options = (imatrix_quantize_options){.struct_size = sizeof *options, .prior_tokens = 16};
 }
 
-static imx_status check_options(const imatrix_quantize_options *options, imx_error *err) {
-    if (options->struct_size != sizeof *options) {
-        return imx_fail(err, IMX_ERR_ARGUMENT,
-                        "imatrix_quantize_options was not initialised by this version's _init");
+static imx_status open_imatrix(imatrix_quantizer *q, const char *path, imx_error *err) {
+    imx_file_map file;
+    q->imatrix_name = strdup(imx_base_name(path));
+    if (q->imatrix_name == NULL) {
+        return imx_fail_memory(err, strlen(path));
     }
-    if (options->model_path == NULL || options->recipe == NULL) {
-        return imx_fail(err, IMX_ERR_ARGUMENT, "a model and a type are needed");
-    }
-    return IMX_OK;
+    IMX_TRY(imx_file_map_open(&file, path, err));
+    imx_hash_hex(file.data, (size_t)file.size_bytes, q->imatrix_hash);
+    imx_file_map_close(&file);
+    return imx_imatrix_read(&q->imatrix, path, NULL, err);
 }
 
-// A shard would give a model without most of its tensors.
-static imx_status refuse_shard(const imx_gguf *source, imx_error *err) {
-    uint32_t n_shards = 1;
-    IMX_TRY(imx_gguf_get_u32(source, "split.count", false, &n_shards, err));
-    if (n_shards > 1) {
-        return imx_fail(
-            err, IMX_ERR_UNSUPPORTED,
-            "%s: is one of %u shards, which this version does not read; join them first "
-            "with llama-gguf-split --merge",
-            source->path, n_shards);
-    }
-    return IMX_OK;
+// Runs the pipeline, or with `out_path` NULL only learns what that would need.
+static imx_status run(imatrix_quantizer *q, const char *out_path, imx_error *err) {
+    const imx_progress progress = imx_adapt_progress(&q->progress);
+    const imx_pipeline_options options = {
+        .n_threads = q->n_threads,
+        .progress = &progress,
+        .encode = q->settings.encode,
+        .resume = q->resume,
+    };
+    imx_gguf_builder *builder = NULL;
+    imx_status status;
+    IMX_TRY_GOTO(done, imx_gguf_builder_new(&builder, err));
+    IMX_TRY_GOTO(done, imx_model_keys_set(builder, q->source, q->plan, &q->settings.keys, err));
+    status = out_path == NULL
+                 ? imx_pipeline_measure(&q->needs, q->plan, q->source, builder, &options, err)
+                 : imx_pipeline_run(q->plan, q->source, builder, out_path, &options, q->losses,
+                                    &q->n_kept, err);
+    q->has_run = status == IMX_OK && out_path != NULL;
+done:
+    imx_gguf_builder_free(builder);
+    return status;
 }
 
 static imx_status open_quantizer(imatrix_quantizer *q, const imatrix_quantize_options *options,
                                  imx_error *err) {
-    IMX_TRY(check_options(options, err));
-    const imx_recipe *recipe = imx_recipe_find(options->recipe);
-    if (recipe == NULL) {
-        return imx_fail(err, IMX_ERR_ARGUMENT,
-                        "'%s' is not a quantization type; `imatrix quantize --help` lists them",
-                        options->recipe);
-    }
+    IMX_TRY(imx_quantize_settings_init(&q->settings, options, err));
     q->n_threads = options->n_threads;
+    q->resume = options->resume;
     q->progress = options->progress;
-    IMX_TRY(imx_gguf_open(&q->source, options->model_path, err));
-    IMX_TRY(refuse_shard(q->source, err));
+    IMX_TRY(imx_gguf_open_model(&q->source, options->model_path, err));
     if (options->imatrix_path != NULL) {
-        q->imatrix_name = strdup(imx_base_name(options->imatrix_path));
-        if (q->imatrix_name == NULL) {
-            return imx_fail_memory(err, strlen(options->imatrix_path));
-        }
-        IMX_TRY(imx_imatrix_read(&q->imatrix, options->imatrix_path, NULL, err));
+        IMX_TRY(open_imatrix(q, options->imatrix_path, err));
+        q->settings.plan.imatrix = q->imatrix;
+        q->settings.keys.imatrix_name = q->imatrix_name;
+        q->settings.keys.imatrix_hash = q->imatrix_hash;
     }
-    imx_plan_options plan_options;
-    imx_plan_options_init(&plan_options);
-    plan_options.recipe = recipe;
-    plan_options.imatrix = q->imatrix;
-    IMX_TRY(imx_plan_new(&q->plan, q->source, &plan_options, err));
-    return imx_alloc_zeroed(&q->losses, q->plan->n_items, sizeof *q->losses, err);
+    IMX_TRY(imx_plan_new(&q->plan, q->source, &q->settings.plan, err));
+    IMX_TRY(imx_alloc_zeroed(&q->losses, q->plan->n_items, sizeof *q->losses, err));
+    return run(q, NULL, err);
 }
 
 imatrix_status imatrix_quantizer_open(imatrix_quantizer **out,
@@ -126,6 +132,7 @@ void imatrix_quantizer_close(imatrix_quantizer *quantizer) {
     }
     free(quantizer->losses);
     free(quantizer->imatrix_name);
+    imx_quantize_settings_free(&quantizer->settings);
     imx_plan_free(quantizer->plan);
     imx_imatrix_free(quantizer->imatrix);
     imx_gguf_close(quantizer->source);
@@ -138,19 +145,25 @@ void imatrix_quantizer_totals(const imatrix_quantizer *quantizer, imatrix_plan_t
         .n_tensors = plan->n_items,
         .n_weights = plan->n_weights,
         .size_bytes = plan->size_bytes,
+        .n_kept = quantizer->n_kept,
+        .disk_bytes = quantizer->needs.disk_bytes,
+        .memory_bytes = quantizer->needs.memory_bytes,
         .n_imatrix_entries = quantizer->imatrix != NULL ? quantizer->imatrix->n_entries : 0,
+        .n_shards = plan->n_shards,
+        .n_unguided = plan->n_unguided,
     };
     for (size_t i = 0; i < plan->n_items; ++i) {
         totals->source_bytes += plan->items[i].source->size_bytes;
         totals->n_with_statistics += plan->items[i].statistics != NULL;
         totals->n_lacking_statistics += plan->items[i].lacks_statistics;
+        totals->n_starved += plan->items[i].n_starved;
     }
     totals->bits_per_weight =
         plan->n_weights > 0 ? 8.0 * (double)plan->size_bytes / (double)plan->n_weights : 0.0;
 }
 
 static double error_ratio(double error, double power) {
-    return power > 0.0 ? error / power : 0.0;
+    return power == 0.0 ? 0.0 : error / power;
 }
 
 void imatrix_quantizer_tensor(const imatrix_quantizer *quantizer, size_t i,
@@ -159,7 +172,7 @@ void imatrix_quantizer_tensor(const imatrix_quantizer *quantizer, size_t i,
     const imx_tensor_loss *loss = &quantizer->losses[i];
     const bool has_loss = quantizer->has_run && !item->is_copied;
     *plan = (imatrix_tensor_plan){
-        .name = item->source->name,
+        .name = item->name,
         .n_dims = item->source->n_dims,
         .source_type = imx_type_name(item->source->type),
         .type = imx_type_name(item->type),
@@ -169,44 +182,13 @@ void imatrix_quantizer_tensor(const imatrix_quantizer *quantizer, size_t i,
         .is_fallback = item->is_fallback,
         .has_statistics = item->statistics != NULL,
         .lacks_statistics = item->lacks_statistics,
+        .n_starved = item->n_starved,
         .weighted_error =
             has_loss ? error_ratio(loss->weighted_error, loss->weighted_power) : (double)NAN,
         .relative_error =
             has_loss ? error_ratio(loss->squared_error, loss->squared_power) : (double)NAN,
     };
     memcpy(plan->dims, item->source->dims, sizeof plan->dims);
-}
-
-// Writing over the mapped source would destroy it before it is read.
-static imx_status refuse_same_file(const imatrix_quantizer *q, const char *out_path,
-                                   imx_error *err) {
-    struct stat source;
-    struct stat target;
-    if (stat(q->source->path, &source) == 0 && stat(out_path, &target) == 0 &&
-        source.st_dev == target.st_dev && source.st_ino == target.st_ino) {
-        return imx_fail(err, IMX_ERR_ARGUMENT,
-                        "%s: is the source model; choose another name for the output", out_path);
-    }
-    return IMX_OK;
-}
-
-static imx_status run(imatrix_quantizer *q, const char *out_path, imx_error *err) {
-    const imx_progress progress = imx_adapt_progress(&q->progress);
-    const imx_pipeline_options options = {.n_threads = q->n_threads, .progress = &progress};
-    imx_gguf_builder *builder = NULL;
-    imx_status status = refuse_same_file(q, out_path, err);
-    if (status != IMX_OK) {
-        return status;
-    }
-    IMX_TRY_GOTO(done, imx_gguf_builder_new(&builder, err));
-    const imx_key_options keys = {.imatrix = q->imatrix, .imatrix_name = q->imatrix_name};
-    IMX_TRY_GOTO(done, imx_model_keys_set(builder, q->source, q->plan, &keys, err));
-    IMX_TRY_GOTO(done,
-                 imx_pipeline_run(q->plan, q->source, builder, out_path, &options, q->losses, err));
-    q->has_run = true;
-done:
-    imx_gguf_builder_free(builder);
-    return status;
 }
 
 imatrix_status imatrix_quantizer_run(imatrix_quantizer *quantizer, const char *out_path,

@@ -60,6 +60,8 @@ typedef struct imatrix_progress_report {
     uint64_t total;
     uint64_t work_done;  // finer, for rates: tokens x layers when running a model, weights when
     uint64_t work_total; // quantizing
+    uint64_t part_done;  // of what is under way: chunks of a layer; 0 of 0 where nothing is counted
+    uint64_t part_total;
 } imatrix_progress_report;
 
 // `report` may be NULL; it returns false to stop the job with IMATRIX_ERR_INTERRUPTED.
@@ -77,22 +79,73 @@ typedef enum imatrix_format {
     IMATRIX_FORMAT_DAT,  // the legacy format, for older readers
 } imatrix_format;
 
+// What one text has given to the statistics.
+typedef struct imatrix_text_share {
+    char name[256]; // base name
+    char hash[33];  // XXH3-128 of its bytes in hex: what `xxhsum -H2` prints
+    double weight;
+    uint64_t n_tokens;
+    uint64_t n_chunks;
+} imatrix_text_share;
+
+// What a run will take, known before it starts.
+typedef struct imatrix_collect_start {
+    uint64_t n_tokens;
+    uint64_t n_chunks;
+    uint64_t n_layers;
+    uint64_t n_layers_done; // by an earlier run, whose checkpoint this one goes on from
+    bool resumes;           // whether there was one
+    uint64_t memory_bytes;  // of the process, at most
+    uint64_t scratch_bytes; // of a temporary file beside the output; 0: none is needed
+} imatrix_collect_start;
+
 typedef struct imatrix_collect_options {
     size_t struct_size;
     const char *model_path; // GGUF, required
-    const char *text_path;  // calibration text, required
-    const char *out_path;   // required
-    imatrix_format format;  // default ZST
-    uint32_t n_ctx;         // tokens in a chunk, at least 2; default 512
-    uint64_t max_chunks;    // 0 = all (default)
-    uint64_t from_chunk;    // chunks left out at the start; default 0
-    bool drop_tail;         // leave out a last chunk shorter than n_ctx; default false
-    bool process_output;    // statistics of the output head too; default false
-    bool perplexity;        // compute the text's perplexity on the way; default false
-    bool parse_special;     // special tokens written in the text become their ids; default false
-    int n_threads;          // 0 = all processors (default)
+
+    // Calibration texts, required. "PATH", or "PATH:WEIGHT" to use that share of its chunks, above
+    // 0 and at most 1, chosen by seed. PATH is a file; a directory, for its files *.txt, *.md and
+    // *.jsonl, hidden ones and folders excepted; or "-" for standard input. A text file is one
+    // document. JSONL has a document a line, an object with a string "text" or with "messages",
+    // [{"role": ..., "content": ...}], which are put into the model's chat template.
+    const char *const *texts; // (n_texts)
+    size_t n_texts;
+    imatrix_text_share *shares; // (n_texts) filled in; NULL = not wanted (default)
+
+    const char *out_path;  // required
+    imatrix_format format; // default ZST
+    uint32_t n_ctx;        // tokens in a chunk, at least 2; default 512
+    uint64_t from_chunk;   // chunks left out at the start; default 0
+    uint64_t max_chunks;   // of the rest; 0 = all (default)
+    uint64_t sample;       // of these, so many chosen by seed; 0 = all (default)
+    uint64_t seed;         // default 0
+    bool by_document;    // no chunk spans two documents; default false: those of a text are packed
+    bool drop_tail;      // leave out chunks shorter than n_ctx; default false
+    bool process_output; // statistics of the output head too; default false
+    bool perplexity;     // compute the text's perplexity on the way; default false
+    bool parse_special;  // special tokens written in the text become their ids, except in the
+                         // "messages" of JSONL; default false
+    int n_threads;       // 0 = all processors (default)
+
+    // Memory that the process may take; 0 = three quarters of what is free (default). Where it is
+    // short, intermediate values go to a file without a name beside the output. The output is the
+    // same, and so it is for any n_threads.
+    uint64_t memory_bytes;
+
+    // A run that ends early leaves a checkpoint, "OUT.partial"; the same call goes on from it. A
+    // checkpoint is written every so many seconds (0: after every layer; default 600), and when the
+    // progress callback stops the run. One that is damaged or of another run is an error unless
+    // `restart` passes over it; it is removed when the output is there. An output that is a device
+    // or a pipe has none.
+    uint32_t checkpoint_seconds;
+    bool restart;
+
+    void (*on_start)(void *context, const imatrix_collect_start *start); // may be NULL (default)
+    void *on_start_context;
     imatrix_progress progress;
 } imatrix_collect_options;
+
+enum { IMATRIX_N_NAMED_CHUNKS = 16 };
 
 typedef struct imatrix_collect_result {
     uint64_t n_tokens;  // tokens run
@@ -101,6 +154,11 @@ typedef struct imatrix_collect_result {
     uint64_t out_bytes; // size of the file written
     double perplexity;  // NAN unless asked for
     double perplexity_error;
+
+    // Chunks that turned non-finite on their way through the model: from there on they are left
+    // out.
+    uint64_t n_left_out;
+    uint64_t left_out[IMATRIX_N_NAMED_CHUNKS]; // the numbers of the first, counted from 0
 } imatrix_collect_result;
 
 void imatrix_collect_options_init(imatrix_collect_options *options);
@@ -126,12 +184,57 @@ bool imatrix_recipe_at(size_t i, imatrix_recipe_info *info);
 // Looks a recipe up by name (any case) or by number; false when there is none.
 bool imatrix_recipe_find(const char *name_or_number, imatrix_recipe_info *info);
 
+typedef enum imatrix_effort {
+    IMATRIX_EFFORT_DEFAULT,
+    IMATRIX_EFFORT_BEST, // many times slower, within about a hundredth of the least error there is
+} imatrix_effort;
+
+// What an error in a weight x costs: its column's importance times (mean of x² + x²)^p.
+typedef enum imatrix_weighting {
+    IMATRIX_WEIGHTING_AUTO,  // p by type, chosen by KL divergence: docs/quality.md
+    IMATRIX_WEIGHTING_PLAIN, // p = 0: the importance alone
+    IMATRIX_WEIGHTING_SQRT,  // p = 1/2, as llama.cpp does
+} imatrix_weighting;
+
 typedef struct imatrix_quantize_options {
     size_t struct_size;
-    const char *model_path;   // source GGUF, required
+    const char *model_path;   // source GGUF, or any shard of one; required
     const char *imatrix_path; // statistics in any of the three formats, or NULL
     const char *recipe;       // name or number, required
-    int n_threads;            // 0 = all processors (default)
+    imatrix_effort effort;
+    imatrix_weighting weighting;
+
+    // Types other than the recipe's, as names ("Q8_0", any case). No override changes the type of a
+    // tensor that it does not name.
+    const char *embedding_type;      // of the token embedding; NULL = by recipe
+    const char *output_type;         // of the output head; of a tied embedding if the above is NULL
+    const char *const *tensor_types; // (n_tensor_types) "REGEX=TYPE": PCRE2, found anywhere in the
+    size_t n_tensor_types;           // name, case-sensitive, first match wins
+    const char *tensor_type_file;    // more of them, separated by white space; NULL = none
+    bool pure;                       // all tensors of the recipe's default type
+    bool leave_output;               // the output head stays as it is
+    bool allow_requantize;           // decode and encode again what is already quantized
+
+    // Statistics.
+    const char *const *include_weights; // (n_included) use them only for names that contain one of
+    size_t n_included;                  // these
+    const char *const *exclude_weights; // (n_excluded) never for names that contain one of these
+    size_t n_excluded;
+    const char *missing;   // tensors without: "neutral" (default), "fail", or the type they get
+    uint32_t prior_tokens; // experts that saw few tokens lean on the tensor's mean as if it had
+                           // been seen so often; default 16, 0 = not at all
+
+    // The file.
+    const char *const *key_overrides; // (n_key_overrides) "KEY=TYPE:VALUE"
+    size_t n_key_overrides;
+    const uint32_t *prune_layers; // (n_pruned) layers left out; those behind move up
+    size_t n_pruned;
+    bool hide_imatrix;        // do not write which imatrix it was
+    bool keep_split;          // shards as in the source
+    uint64_t split_max_bytes; // of tensor data in a shard; 0 = one file
+    bool resume;              // go on from what an interrupted run has left
+
+    int n_threads; // 0 = all processors (default)
     imatrix_progress progress;
 } imatrix_quantize_options;
 
@@ -148,6 +251,7 @@ typedef struct imatrix_tensor_plan {
     bool is_fallback;      // the recipe's type does not fit this row length
     bool has_statistics;   // the imatrix is used for it
     bool lacks_statistics; // an imatrix was given but has nothing for this tensor
+    uint64_t n_starved;    // experts that saw fewer tokens than prior_tokens
     double weighted_error; // after a run: importance-weighted relative squared error, sum w(x-q)² /
                            // sum wx²; NAN for copied tensors and before a run
     double relative_error; // after a run: the same without weights
@@ -162,6 +266,12 @@ typedef struct imatrix_plan_totals {
     uint64_t n_imatrix_entries; // in the imatrix file; 0 without one
     uint64_t n_with_statistics;
     uint64_t n_lacking_statistics;
+    uint64_t n_unguided;   // tensors in layers that become Q2_K without statistics
+    uint64_t n_starved;    // experts that saw fewer tokens than prior_tokens
+    uint64_t n_shards;     // files to write
+    uint64_t disk_bytes;   // of these files
+    uint64_t memory_bytes; // that a run needs at most, roughly
+    uint64_t n_kept;       // after a run: tensors that an interrupted one had finished
 } imatrix_plan_totals;
 
 // A source model, an optional imatrix and the plan made of them.

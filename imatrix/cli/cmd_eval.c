@@ -94,7 +94,7 @@ static int run_eval(const cli_command *command, int argc, char **argv) {
     console_progress display;
     imatrix_evaluation result;
     imatrix_error error;
-    args.options.progress = console_progress_start(&display);
+    args.options.progress = console_progress_start(&display, false);
     const imatrix_status status = imatrix_evaluate(&args.options, &result, &error);
     console_progress_end(&display);
     if (status != IMATRIX_OK) {

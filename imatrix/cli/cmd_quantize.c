@@ -10,32 +10,57 @@
 
 #include "imatrix/cli/commands.h"
 #include "imatrix/cli/console.h"
+#include "imatrix/cli/quantize_report.h"
 #include "imatrix/imatrix.h"
 
 typedef struct quantize_args {
     imatrix_quantize_options options;
     const char *out_path; // NULL until chosen
     char *default_path;   // owned; what out_path points to when the user named none
+    int effort;
+    int weighting;
+    string_list tensor_types;
+    string_list include_weights;
+    string_list exclude_weights;
+    string_list key_overrides;
+    number_list prune_layers;
     bool dry_run;
     bool verbose;
     bool json;
 } quantize_args;
 
-enum { MAX_TYPES = 64 };
-
-// Tensors and bytes of one type.
-typedef struct type_total {
-    const char *type;
-    uint64_t n_tensors;
-    uint64_t size_bytes;
-} type_total;
+static const char *const effort_names[] = {"default", "best", NULL};
+static const char *const weighting_names[] = {"auto", "plain", "sqrt", NULL};
 
 #define FIELD(name) offsetof(quantize_args, name)
 
 // clang-format off
 static const option_row rows[] = {
     {OPTION_STRING, "imatrix", 0, FIELD(options.imatrix_path), "FILE", "statistics of `imatrix collect` or llama-imatrix, any format"},
-    {OPTION_TRUE, "dry-run", 0, FIELD(dry_run), NULL, "print the plan and the sizes, write nothing"},
+    {OPTION_CHOICE, "effort", 0, FIELD(effort), "{default,best}", "best: search many times longer for the last per cent", .choices = effort_names},
+    {OPTION_CHOICE, "weighting", 0, FIELD(weighting), "{auto,plain,sqrt}", "how much large weights count beyond their importance:\nby type [auto], not at all, or as llama.cpp does", .choices = weighting_names},
+
+    {OPTION_STRINGS, "tensor-type", 0, FIELD(tensor_types), "REGEX=TYPE", "type of the tensors whose name matches; repeatable,\nthe first match wins"},
+    {OPTION_STRING, "tensor-type-file", 0, FIELD(options.tensor_type_file), "FILE", "more of these, separated by white space"},
+    {OPTION_STRING, "output-tensor-type", 0, FIELD(options.output_type), "TYPE", "type of the output head"},
+    {OPTION_STRING, "token-embedding-type", 0, FIELD(options.embedding_type), "TYPE", "type of the token embedding"},
+    {OPTION_TRUE, "leave-output-tensor", 0, FIELD(options.leave_output), NULL, "keep output.weight as it is"},
+    {OPTION_TRUE, "pure", 0, FIELD(options.pure), NULL, "one type for all tensors, no mix"},
+    {OPTION_TRUE, "allow-requantize", 0, FIELD(options.allow_requantize), NULL, "also tensors that are quantized already"},
+
+    {OPTION_STRINGS, "include-weights", 0, FIELD(include_weights), "NAME", "use the imatrix only for tensors with this in their name;\nrepeatable"},
+    {OPTION_STRINGS, "exclude-weights", 0, FIELD(exclude_weights), "NAME", "do not use it for these; repeatable"},
+    {OPTION_STRING, "missing", 0, FIELD(options.missing), "WHAT", "tensors without statistics: neutral [default], fail, or the\ntype they get"},
+    {OPTION_U32, "prior-tokens", 0, FIELD(options.prior_tokens), "N", "experts that saw few tokens lean on the mean of all as if it\nhad been seen so often; 0: not at all [16]", 0, UINT32_MAX},
+
+    {OPTION_STRINGS, "override-kv", 0, FIELD(key_overrides), "KEY=TYPE:VALUE", "set a key of the new model; TYPE is int, float, bool, str,\nor exactly u8..u64, i8..i64, f32, f64; repeatable"},
+    {OPTION_NUMBERS, "prune-layers", 0, FIELD(prune_layers), "L0,L1,...", "leave these layers out", 0, UINT32_MAX},
+    {OPTION_TRUE, "hide-imatrix", 0, FIELD(options.hide_imatrix), NULL, "do not write which imatrix was used"},
+    {OPTION_TRUE, "keep-split", 0, FIELD(options.keep_split), NULL, "write shards as the source has them"},
+    {OPTION_SIZE, "split-max-size", 0, FIELD(options.split_max_bytes), "N{M,G}", "write shards of at most so much tensor data"},
+    {OPTION_TRUE, "resume", 0, FIELD(options.resume), NULL, "go on from what an interrupted run has left"},
+
+    {OPTION_TRUE, "dry-run", 0, FIELD(dry_run), NULL, "print the plan and what it needs, write nothing"},
     {OPTION_TRUE, "verbose", 'v', FIELD(verbose), NULL, "print every tensor with its error"},
     {OPTION_INT, "threads", 't', FIELD(options.n_threads), "N", "threads [all processors]", 1, 4096},
     {OPTION_TRUE, "json", 0, FIELD(json), NULL, "print the result as JSON"},
@@ -45,6 +70,7 @@ static const option_row rows[] = {
 
 static const char *const examples[] = {
     "imatrix quantize --imatrix model.imatrix model-f16.gguf model-Q4_K_M.gguf Q4_K_M",
+    "imatrix quantize --imatrix model.imatrix --tensor-type 'ffn_down=Q6_K' model-f16.gguf Q4_K_S",
     "imatrix quantize --dry-run model-f16.gguf Q2_K",
     NULL,
 };
@@ -53,7 +79,7 @@ static void print_recipes(void) {
     imatrix_recipe_info info;
     printf("\nTypes, by name or number:\n");
     for (size_t i = 0; imatrix_recipe_at(i, &info); ++i) {
-        printf("  %2u  %-8s %s\n", info.file_type, info.name, info.summary);
+        printf("  %2u  %-9s %s\n", info.file_type, info.name, info.summary);
     }
 }
 
@@ -104,155 +130,11 @@ static int read_positionals(const cli_command *command, int n, char **words, qua
     return EXIT_SUCCESS;
 }
 
-static int compare_totals(const void *a, const void *b) {
-    const type_total *x = a;
-    const type_total *y = b;
-    return (x->size_bytes < y->size_bytes) - (x->size_bytes > y->size_bytes);
-}
-
-// Fills `totals` (MAX_TYPES), largest first, and returns how many types there are.
-static size_t sum_by_type(const imatrix_quantizer *quantizer, type_total *totals) {
-    imatrix_plan_totals all;
-    imatrix_tensor_plan tensor;
-    size_t n = 0;
-    imatrix_quantizer_totals(quantizer, &all);
-    for (size_t i = 0; i < all.n_tensors; ++i) {
-        imatrix_quantizer_tensor(quantizer, i, &tensor);
-        size_t t = 0;
-        while (t < n && strcmp(totals[t].type, tensor.type) != 0) {
-            ++t;
-        }
-        if (t == n && n < MAX_TYPES) {
-            totals[n++] = (type_total){.type = tensor.type};
-        }
-        ++totals[t].n_tensors;
-        totals[t].size_bytes += tensor.size_bytes;
-    }
-    qsort(totals, n, sizeof *totals, compare_totals);
-    return n;
-}
-
-static void format_dims(const imatrix_tensor_plan *tensor, char *out, size_t size) {
-    size_t n = 0;
-    for (uint32_t i = 0; i < tensor->n_dims && n < size; ++i) {
-        n += (size_t)snprintf(out + n, size - n, "%s%llu", i > 0 ? " x " : "",
-                              (unsigned long long)tensor->dims[i]);
-    }
-}
-
-static void print_tensor(const imatrix_tensor_plan *tensor) {
-    char dims[96];
-    char error[32] = "";
-    const char *note = tensor->is_fallback        ? "row length fits no better type"
-                       : tensor->lacks_statistics ? "no statistics"
-                       : tensor->has_statistics   ? "imatrix"
-                                                  : "";
-    format_dims(tensor, dims, sizeof dims);
-    if (!isnan(tensor->weighted_error)) {
-        snprintf(error, sizeof error, "%.3e", tensor->weighted_error);
-    }
-    printf("%-36s %-18s %5s -> %-5s %11s  %-9s  %s\n", tensor->name, dims, tensor->source_type,
-           tensor->type, console_bytes(tensor->size_bytes), error, note);
-}
-
-static void print_tensors(const imatrix_quantizer *quantizer) {
-    imatrix_plan_totals totals;
-    imatrix_tensor_plan tensor;
-    imatrix_quantizer_totals(quantizer, &totals);
-    printf("%-36s %-18s %14s %11s  %-9s\n", "tensor", "shape", "type", "size", "w. error");
-    for (size_t i = 0; i < totals.n_tensors; ++i) {
-        imatrix_quantizer_tensor(quantizer, i, &tensor);
-        print_tensor(&tensor);
-    }
-    printf("\n");
-}
-
-static void print_totals(const quantize_args *args, const imatrix_quantizer *quantizer,
-                         double seconds) {
-    imatrix_plan_totals totals;
-    type_total by_type[MAX_TYPES];
-    const size_t n_types = sum_by_type(quantizer, by_type);
-    imatrix_quantizer_totals(quantizer, &totals);
-    printf("%-8s %8s %14s\n", "type", "tensors", "size");
-    for (size_t i = 0; i < n_types; ++i) {
-        printf("%-8s %8llu %14s\n", by_type[i].type, (unsigned long long)by_type[i].n_tensors,
-               console_bytes(by_type[i].size_bytes));
-    }
-    printf("%-8s %8llu %14s  %.3f bits per weight, from %s\n", "total",
-           (unsigned long long)totals.n_tensors, console_bytes(totals.size_bytes),
-           totals.bits_per_weight, console_bytes(totals.source_bytes));
-    if (args->options.imatrix_path != NULL) {
-        printf("imatrix: %llu entries, used for %llu tensors\n",
-               (unsigned long long)totals.n_imatrix_entries,
-               (unsigned long long)totals.n_with_statistics);
-    }
-    if (!args->dry_run) {
-        printf("%s written in %.1f s\n", args->out_path, seconds);
-    }
-}
-
-static json_t *tensor_to_json(const imatrix_tensor_plan *tensor) {
-    json_t *dims = json_array();
-    for (uint32_t i = 0; i < tensor->n_dims; ++i) {
-        json_array_append_new(dims, json_integer((json_int_t)tensor->dims[i]));
-    }
-    json_t *object =
-        json_pack("{s:s, s:o, s:s, s:s, s:I, s:b, s:b, s:b}", "name", tensor->name, "shape", dims,
-                  "source_type", tensor->source_type, "type", tensor->type, "size_bytes",
-                  (json_int_t)tensor->size_bytes, "has_statistics", tensor->has_statistics,
-                  "lacks_statistics", tensor->lacks_statistics, "is_fallback", tensor->is_fallback);
-    if (!isnan(tensor->weighted_error)) {
-        json_object_set_new(object, "weighted_error", json_real(tensor->weighted_error));
-        json_object_set_new(object, "relative_error", json_real(tensor->relative_error));
-    }
-    return object;
-}
-
-static void print_json(const quantize_args *args, const imatrix_quantizer *quantizer,
-                       double seconds) {
-    imatrix_plan_totals totals;
-    imatrix_tensor_plan tensor;
-    json_t *tensors = json_array();
-    imatrix_quantizer_totals(quantizer, &totals);
-    for (size_t i = 0; i < totals.n_tensors; ++i) {
-        imatrix_quantizer_tensor(quantizer, i, &tensor);
-        json_array_append_new(tensors, tensor_to_json(&tensor));
-    }
-    json_t *root =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:I, s:I, s:f, s:o}", "model",
-                  args->options.model_path, "output", args->out_path, "type", args->options.recipe,
-                  "n_weights", (json_int_t)totals.n_weights, "size_bytes",
-                  (json_int_t)totals.size_bytes, "bits_per_weight", totals.bits_per_weight,
-                  "n_with_statistics", (json_int_t)totals.n_with_statistics, "n_lacking_statistics",
-                  (json_int_t)totals.n_lacking_statistics, "seconds", seconds, "tensors", tensors);
-    console_print_json(root);
-}
-
-// Names what the imatrix does not cover before hours are spent on it.
-static void warn_of_missing(const imatrix_quantizer *quantizer) {
-    imatrix_plan_totals totals;
-    imatrix_tensor_plan tensor;
-    imatrix_quantizer_totals(quantizer, &totals);
-    if (totals.n_lacking_statistics == 0) {
-        return;
-    }
-    fprintf(stderr,
-            "imatrix: warning: the imatrix has no statistics for %llu tensors, which are "
-            "quantized without:\n",
-            (unsigned long long)totals.n_lacking_statistics);
-    for (size_t i = 0; i < totals.n_tensors; ++i) {
-        imatrix_quantizer_tensor(quantizer, i, &tensor);
-        if (tensor.lacks_statistics) {
-            fprintf(stderr, "  %s\n", tensor.name);
-        }
-    }
-}
-
 static int quantize(const quantize_args *args, imatrix_quantizer *quantizer,
                     console_progress *display) {
     imatrix_error error;
     const double started = console_seconds();
-    warn_of_missing(quantizer);
+    quantize_report_warnings(quantizer);
     if (!args->dry_run) {
         const imatrix_status status = imatrix_quantizer_run(quantizer, args->out_path, &error);
         console_progress_end(display);
@@ -261,15 +143,61 @@ static int quantize(const quantize_args *args, imatrix_quantizer *quantizer,
         }
     }
     const double seconds = console_seconds() - started;
+    const quantize_report report = {
+        .quantizer = quantizer,
+        .options = &args->options,
+        .out_path = args->out_path,
+        .seconds = args->dry_run ? NAN : seconds,
+    };
     if (args->json) {
-        print_json(args, quantizer, seconds);
+        quantize_report_json(&report);
         return EXIT_SUCCESS;
     }
     if (args->verbose || args->dry_run) {
-        print_tensors(quantizer);
+        quantize_report_tensors(quantizer);
     }
-    print_totals(args, quantizer, seconds);
+    quantize_report_totals(&report);
     return EXIT_SUCCESS;
+}
+
+// Points the options to what the table's rows have gathered.
+static void complete_options(quantize_args *args) {
+    imatrix_quantize_options *options = &args->options;
+    options->effort = (imatrix_effort)args->effort;
+    options->weighting = (imatrix_weighting)args->weighting;
+    options->tensor_types = args->tensor_types.items;
+    options->n_tensor_types = args->tensor_types.n;
+    options->include_weights = args->include_weights.items;
+    options->n_included = args->include_weights.n;
+    options->exclude_weights = args->exclude_weights.items;
+    options->n_excluded = args->exclude_weights.n;
+    options->key_overrides = args->key_overrides.items;
+    options->n_key_overrides = args->key_overrides.n;
+    options->prune_layers = args->prune_layers.items;
+    options->n_pruned = args->prune_layers.n;
+}
+
+static void free_args(quantize_args *args) {
+    free(args->default_path);
+    free(args->tensor_types.items);
+    free(args->include_weights.items);
+    free(args->exclude_weights.items);
+    free(args->key_overrides.items);
+    free(args->prune_layers.items);
+}
+
+static int open_and_quantize(quantize_args *args) {
+    console_progress display;
+    imatrix_quantizer *quantizer;
+    imatrix_error error;
+    complete_options(args);
+    args->options.progress = console_progress_start(&display, false);
+    if (imatrix_quantizer_open(&quantizer, &args->options, &error) != IMATRIX_OK) {
+        return console_error(&error);
+    }
+    const int exit_status = quantize(args, quantizer, &display);
+    imatrix_quantizer_close(quantizer);
+    return exit_status;
 }
 
 static int run_quantize(const cli_command *command, int argc, char **argv) {
@@ -277,25 +205,13 @@ static int run_quantize(const cli_command *command, int argc, char **argv) {
     int exit_status;
     imatrix_quantize_options_init(&args.options);
     const int n_positional = parse_options(command, argc, argv, &args, &exit_status);
-    if (n_positional < 0) {
-        return exit_status;
+    if (n_positional >= 0) {
+        exit_status = read_positionals(command, n_positional, argv + 1, &args);
+        if (exit_status == EXIT_SUCCESS) {
+            exit_status = open_and_quantize(&args);
+        }
     }
-    exit_status = read_positionals(command, n_positional, argv + 1, &args);
-    if (exit_status != EXIT_SUCCESS) {
-        return exit_status;
-    }
-
-    console_progress display;
-    imatrix_quantizer *quantizer;
-    imatrix_error error;
-    args.options.progress = console_progress_start(&display);
-    if (imatrix_quantizer_open(&quantizer, &args.options, &error) == IMATRIX_OK) {
-        exit_status = quantize(&args, quantizer, &display);
-    } else {
-        exit_status = console_error(&error);
-    }
-    imatrix_quantizer_close(quantizer);
-    free(args.default_path);
+    free_args(&args);
     return exit_status;
 }
 

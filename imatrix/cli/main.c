@@ -1,39 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// imatrix: the program. Finds the command and runs it; on SIGINT, SIGTERM and SIGHUP removes the
-// temporary files of unfinished outputs and dies of the signal.
+// imatrix: the program. Finds the command and runs it.
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "imatrix/cli/commands.h"
+#include "imatrix/cli/signals.h"
 #include "imatrix/imatrix.h"
 
 static const cli_command *const commands[] = {&collect_command, &quantize_command, &eval_command};
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
-
-static void clean_up_and_die(int signal_number) {
-    imatrix_remove_temporary_files();
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);
-}
-
-static void install_handlers(void) {
-    static const int fatal_signals[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < sizeof fatal_signals / sizeof *fatal_signals; ++i) {
-        struct sigaction action;
-        sigaction(fatal_signals[i], NULL, &action);
-        if (action.sa_handler != SIG_IGN) { // nohup keeps its meaning
-            action = (struct sigaction){.sa_handler = clean_up_and_die};
-            sigemptyset(&action.sa_mask);
-            sigaction(fatal_signals[i], &action, NULL);
-        }
-    }
-    signal(SIGXFSZ, SIG_IGN); // a file size limit is then an error like a full disk
-}
 
 static void print_help(FILE *stream) {
     fprintf(stream,
@@ -55,7 +34,7 @@ static int close_stdout(int exit_status) {
 }
 
 int main(int argc, char **argv) {
-    install_handlers();
+    signals_install();
     const char *name = argc > 1 ? argv[1] : NULL;
     if (name == NULL) {
         print_help(stderr);

@@ -71,55 +71,36 @@ void print_command_help(const cli_command *command) {
 }
 
 static int bad_value(const cli_command *command, const option_row *row, const char *value) {
-    if (row->kind == OPTION_CHOICE) {
+    switch (row->kind) {
+    case OPTION_CHOICE:
         return usage_error(command, "invalid value '%s' for --%s: it is one of %s", value,
                            row->name, row->metavar);
+    case OPTION_SIZE:
+        return usage_error(command, "invalid value '%s' for --%s: a size such as 500M or 2G", value,
+                           row->name);
+    default:
+        return usage_error(
+            command, "invalid value '%s' for --%s: %s from %llu to %llu", value, row->name,
+            row->kind == OPTION_NUMBERS ? "whole numbers, separated by commas," : "a whole number",
+            (unsigned long long)row->min, (unsigned long long)row->max);
     }
-    return usage_error(command, "invalid value '%s' for --%s: a whole number from %llu to %llu",
-                       value, row->name, (unsigned long long)row->min,
-                       (unsigned long long)row->max);
 }
 
-// A whole number within the row's range.
-static bool parse_number(const option_row *row, const char *value, uint64_t *number) {
-    if (row->kind == OPTION_U64 && strcmp(value, "-1") == 0) {
-        *number = 0;
-        return true;
-    }
-    char *end;
+// The whole number that `text` starts with, within the row's range; *end is what follows it.
+static bool scan_number(const option_row *row, const char *text, uint64_t *number, char **end) {
     errno = 0;
-    *number = strtoull(value, &end, 10);
-    return errno == 0 && end != value && *end == '\0' && value[0] != '-' && *number >= row->min &&
+    *number = strtoull(text, end, 10);
+    return errno == 0 && text[0] >= '0' && text[0] <= '9' && *number >= row->min &&
            *number <= row->max;
 }
 
-static int find_choice(const option_row *row, const char *value) {
-    for (int i = 0; row->choices[i] != NULL; ++i) {
-        if (strcmp(row->choices[i], value) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-static int store(const cli_command *command, const option_row *row, const char *value, void *args) {
-    char *field = (char *)args + row->offset;
-    uint64_t number = 0;
-    if (row->kind == OPTION_TRUE || row->kind == OPTION_FALSE) {
-        *(bool *)field = row->kind == OPTION_TRUE;
-        return 0;
-    }
-    if (row->kind == OPTION_STRING) {
-        memcpy(field, &value, sizeof value);
-        return 0;
-    }
-    if (row->kind == OPTION_CHOICE) {
-        const int choice = find_choice(row, value);
-        memcpy(field, &choice, sizeof choice);
-        return choice >= 0 ? 0 : bad_value(command, row, value);
-    }
-    if (!parse_number(row, value, &number)) {
-        return bad_value(command, row, value);
+static bool store_number(const option_row *row, const char *value, void *field) {
+    char *end;
+    uint64_t number;
+    if (row->kind == OPTION_U64 && strcmp(value, "-1") == 0) {
+        number = 0;
+    } else if (!scan_number(row, value, &number, &end) || *end != '\0') {
+        return false;
     }
     // The row's range fits the field's type.
     const int as_int = (int)number;
@@ -135,7 +116,92 @@ static int store(const cli_command *command, const option_row *row, const char *
         memcpy(field, &number, sizeof number);
         break;
     }
-    return 0;
+    return true;
+}
+
+static bool store_size(const char *value, uint64_t *size) {
+    static const char units[] = "KMG";
+    char *end;
+    errno = 0;
+    *size = strtoull(value, &end, 10);
+    const bool is_number = errno == 0 && value[0] >= '0' && value[0] <= '9';
+    const char *unit = *end != '\0' ? strchr(units, *end & ~0x20) : NULL;
+    for (const char *u = units; unit != NULL && u <= unit; ++u) {
+        if (__builtin_mul_overflow(*size, UINT64_C(1000), size)) {
+            return false;
+        }
+    }
+    return is_number && *size > 0 && (*end == '\0' || (unit != NULL && end[1] == '\0'));
+}
+
+static bool store_choice(const option_row *row, const char *value, int *choice) {
+    for (*choice = 0; row->choices[*choice] != NULL; ++*choice) {
+        if (strcmp(row->choices[*choice], value) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Room for one more item behind the `n` of `items`.
+static void *grow_list(void *items, size_t n, size_t item_bytes) {
+    void *grown = realloc(items, (n + 1) * item_bytes);
+    if (grown == NULL) {
+        fprintf(stderr, "imatrix: out of memory\n");
+        exit(EXIT_FAILURE);
+    }
+    return grown;
+}
+
+static void store_string(string_list *list, const char *value) {
+    list->items = grow_list(list->items, list->n, sizeof *list->items);
+    list->items[list->n++] = value;
+}
+
+static bool store_numbers(const option_row *row, const char *value, number_list *list) {
+    for (;;) {
+        char *end;
+        uint64_t number;
+        if (!scan_number(row, value, &number, &end)) {
+            return false;
+        }
+        list->items = grow_list(list->items, list->n, sizeof *list->items);
+        list->items[list->n++] = (uint32_t)number;
+        if (*end != ',') {
+            return *end == '\0';
+        }
+        value = end + 1;
+    }
+}
+
+static int store(const cli_command *command, const option_row *row, const char *value, void *args) {
+    void *field = (char *)args + row->offset;
+    bool is_good = true;
+    switch (row->kind) {
+    case OPTION_TRUE:
+    case OPTION_FALSE:
+        *(bool *)field = row->kind == OPTION_TRUE;
+        break;
+    case OPTION_STRING:
+        memcpy(field, &value, sizeof value);
+        break;
+    case OPTION_STRINGS:
+        store_string(field, value);
+        break;
+    case OPTION_NUMBERS:
+        is_good = store_numbers(row, value, field);
+        break;
+    case OPTION_CHOICE:
+        is_good = store_choice(row, value, field);
+        break;
+    case OPTION_SIZE:
+        is_good = store_size(value, field);
+        break;
+    default:
+        is_good = store_number(row, value, field);
+        break;
+    }
+    return is_good ? 0 : bad_value(command, row, value);
 }
 
 // getopt's view of the rows: letters keep their character, names are FIRST_ROW + row index.

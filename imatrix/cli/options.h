@@ -18,6 +18,9 @@ typedef enum option_kind {
     OPTION_U32,     // uint32_t, min..max
     OPTION_U64,     // uint64_t, min..max; -1 stands for 0, "all", as in llama.cpp
     OPTION_CHOICE,  // int, index into choices
+    OPTION_SIZE,    // uint64_t, bytes: "500M" and "2G" are decimal, as in llama.cpp
+    OPTION_STRINGS, // string_list; each use of the option appends its value
+    OPTION_NUMBERS, // number_list; numbers separated by commas, min..max, uses append
 } option_kind;
 
 typedef struct option_row {
@@ -30,6 +33,18 @@ typedef struct option_row {
     uint64_t min, max;
     const char *const *choices; // NULL-terminated, for OPTION_CHOICE
 } option_row;
+
+// Values of options that may be given several times; zero is empty. The items are the caller's to
+// free().
+typedef struct string_list {
+    const char **items; // (n)
+    size_t n;
+} string_list;
+
+typedef struct number_list {
+    uint32_t *items; // (n)
+    size_t n;
+} number_list;
 
 typedef struct cli_command {
     const char *name;

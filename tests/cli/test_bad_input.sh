@@ -46,16 +46,20 @@ expect_error 1 'out.gguf' bash -c 'ulimit -f 1000; exec "$0" "$@"' "$IMATRIX" qu
 expect_error 1 'out.gguf' bash -c 'ulimit -f 1; exec "$0" "$@"' "$IMATRIX" collect -m "$model" \
     -f "$calibration" --chunks 2 -o "$out"
 [ "$(cat "$out")" = "the old file" ] || fail "a failed run touched the old file"
+rm "$out.partial" || fail "a full disk left nothing to resume"
 
-# So does a signal.
+# So does a signal. What has been written stays, for --resume.
 for signal in INT TERM; do
     # A background job of a script ignores SIGINT unless it is told otherwise.
-    env --default-signal="$signal" "$IMATRIX" quantize "$model" "$out" Q2_K > /dev/null 2>&1 &
+    env --default-signal="$signal" "$IMATRIX" quantize --effort best "$model" "$out" Q2_K \
+        > /dev/null 2>&1 &
     pid=$!
-    while kill -0 "$pid" 2> /dev/null && ! compgen -G "$scratch/.out.gguf*" > /dev/null; do :; done
+    while kill -0 "$pid" 2> /dev/null && [ ! -e "$out.partial" ]; do :; done
     kill -s "$signal" "$pid" 2> /dev/null || true
     wait "$pid" && fail "the run ended before SIG$signal could reach it"
     [ "$(cat "$out")" = "the old file" ] || fail "SIG$signal touched the old file"
+    [ -e "$out.partial" ] || fail "SIG$signal removed the partial file"
+    rm "$out.partial"
 done
 expect_no_leftovers "$scratch"
 echo "bad input is refused, nothing is lost"

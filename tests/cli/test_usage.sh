@@ -12,8 +12,9 @@ for command in collect quantize eval; do
     grep -q "^Usage: imatrix $command" "$scratch/help" || fail "$command --help"
     grep -q "^Examples:" "$scratch/help" || fail "$command --help has no examples"
 done
-for type in Q4_0 Q8_0 Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K F16 BF16; do
-    "$IMATRIX" quantize --help | grep -qw "$type" || fail "quantize --help does not name $type"
+"$IMATRIX" quantize --help > "$scratch/help"
+for type in IQ4_XS TQ1_0 MXFP4_MOE Q3_K_XL COPY Q4_0 Q8_0 Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K F16 BF16; do
+    grep -qw "$type" "$scratch/help" || fail "quantize --help does not name $type"
 done
 
 expect_error 2 'Usage' "$IMATRIX"
