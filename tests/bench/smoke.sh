@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Every benchmark at a toy size: that they run and say something, not what they say.
+set -euo pipefail
+# shellcheck source=tests/cli/common.sh
+. "$IMATRIX_SOURCE/tests/cli/common.sh"
+command -v python3 > /dev/null || skip "no python3"
+bench=$IMATRIX_SOURCE/tests/bench
+
+"$BENCH_ENCODERS" --rows 1 --cols 256 --repeats 1 --effort all --isa all --json > "$scratch/encoders"
+grep -q '"type": "Q4_K", "effort": "best", "isa": "plain"' "$scratch/encoders" ||
+    fail "bench_encoders has no line for Q4_K: $(< "$scratch/encoders")"
+
+"$MAKE_MODEL" --layers 1 --embd 256 --ff 512 --vocab 64 --experts 4 --type bf16 \
+    --imatrix "$scratch/imatrix.gguf" "$scratch/model.gguf"
+"$BENCH_ENCODERS" --model "$scratch/model.gguf" --imatrix "$scratch/imatrix.gguf" --tensor ffn_up \
+    --types Q4_0 --rows 8 --repeats 1 | grep -q '^Q4_0 ' || fail "no line for a real matrix"
+"$bench/bench_quantize.py" --program "$IMATRIX" --model "$scratch/model.gguf" --turns 1 \
+    --imatrix "$scratch/imatrix.gguf" --work "$scratch" Q4_K_M | grep -q '^| Q4_K_M ' ||
+    fail "bench_quantize.py has no row"
+
+head -c 8000 "$heldout" > "$scratch/text"
+"$bench/quality.py" --program "$IMATRIX" --model "$model" --text "$scratch/text" --chunks 1 \
+    --work "$scratch" --variant 'ours=' --variant 'plain=--weighting plain' Q4_0 > "$scratch/quality"
+grep -qE '^\| Q4_0 \| [0-9]+ \| 0\.0[0-9]+ ±' "$scratch/quality" ||
+    fail "quality.py has no row: $(< "$scratch/quality")"
