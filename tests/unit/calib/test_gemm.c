@@ -5,7 +5,9 @@
 
 #include <math.h>
 #include <omp.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -154,11 +156,46 @@ static void test_same_bits_for_any_thread_count(void **state) {
     free_product(&wanted);
 }
 
+// ---- signals -----------------------------------------------------------------------------------
+
+static volatile sig_atomic_t n_handled;
+
+static void count_signal(int signal_number) {
+    (void)signal_number;
+    ++n_handled;
+}
+
+static void *send_signals(void *context) {
+    const pthread_t target = *(const pthread_t *)context;
+    while (n_handled < 5000) {
+        pthread_kill(target, SIGUSR1);
+    }
+    return NULL;
+}
+
+// Kernels that use the stack pointer for something else would let the handler write over the heap:
+// free() then finds it out.
+static void test_signals_do_no_harm(void **state) {
+    (void)state;
+    pthread_t self = pthread_self();
+    pthread_t sender;
+    struct sigaction action = {.sa_handler = count_signal};
+    assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+    assert_int_equal(pthread_create(&sender, NULL, send_signals, &self), 0);
+    while (n_handled < 5000) {
+        product p = make_product(32, 64, 128, false);
+        assert_int_equal(imx_gemm_run(&p.gemm), IMX_OK);
+        free_product(&p);
+    }
+    pthread_join(sender, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reference_by_hand),
         cmocka_unit_test(test_against_reference),
         cmocka_unit_test(test_same_bits_for_any_thread_count),
+        cmocka_unit_test(test_signals_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
