@@ -62,13 +62,13 @@ def run(*command):
 
 def imatrix_as_gguf(args, work):
     """llama-quantize reads the GGUF inside our zstd frame."""
-    plain = work / (Path(args.imatrix).name + ".gguf")
     with open(args.imatrix, "rb") as file:
         is_zstd = file.read(4) == b"\x28\xb5\x2f\xfd"
     if not is_zstd:
         return args.imatrix
-    run("zstd", "-dqf", args.imatrix, "-o", str(plain))
-    return str(plain)
+    plain = str(work / (Path(args.imatrix).name + ".gguf"))
+    run("zstd", "-dqf", args.imatrix, "-o", plain)
+    return plain
 
 
 def contestants(args, work):
@@ -143,13 +143,13 @@ def cells_of(rows):
 
 def heading(names):
     *others, _ = names
-    suffix = [f" {name}" for name in others] if len(others) > 1 else [""]
+    suffixes = [""] if len(others) == 1 else [f" {name}" for name in others]
     return [
         "type", "bytes",
         *(f"KL {name}" for name in names),
-        *(f"difference{s}" for s in suffix[: len(others)]),
+        *(f"difference{suffix}" for suffix in suffixes),
         *(f"PPL {name}" for name in names),
-        *(f"verdict{s}" for s in suffix[: len(others)]),
+        *(f"verdict{suffix}" for suffix in suffixes),
     ]
 
 
@@ -161,13 +161,13 @@ def main():
     args = parse_arguments()
     work = Path(args.work)
     work.mkdir(parents=True, exist_ok=True)
-    fighters = list(contestants(args, work))
-    titles = heading([name for name, _ in fighters])
+    entrants = list(contestants(args, work))
+    titles = heading([name for name, _ in entrants])
     print_row(titles)
     print_row(["---"] * len(titles))
     for kind in args.types:
         rows, layouts = [], []
-        for name, command in fighters:
+        for name, command in entrants:
             out = str(work / f"{name}-{kind}.gguf")
             run(*command(out, kind))
             layouts.append(layout(args, out))
