@@ -46,8 +46,10 @@ typedef struct imatrix_error {
 // The library's version, "MAJOR.MINOR.PATCH"; static storage.
 const char *imatrix_version(void);
 
-// Unlinks the temporary files of all outputs being written. Async-signal-safe, for a handler of
-// SIGINT or SIGTERM that is about to end the process.
+// Unlinks the temporary files of all outputs being written; what imatrix_quantizer_run and
+// imatrix_collect can resume from, NAME.partial, stays. Async-signal-safe, for a handler of SIGINT
+// or SIGTERM that is about to end the process. Signals are held back while matrices are multiplied,
+// a few milliseconds at a time.
 void imatrix_remove_temporary_files(void);
 
 // ---------------------------------------------------------------------------------------------
