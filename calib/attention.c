@@ -15,10 +15,11 @@
 
 #include "calib/attention.h"
 
-#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "calib/kernels/gemm.h"
+#include "calib/row_ops.h"
 #include "calib/split.h"
 #include "formats/memory.h"
 
@@ -50,20 +51,11 @@ static head_view view_head(const imx_attention *a, size_t chunk, size_t head) {
 
 // Turns the first n_seen of n scores into unnormalised probabilities, the others into zeros, and
 // returns the sum.
-static float exponentiate(float *scores, size_t n_seen, size_t n, float scale) {
-    float max = scores[0];
-    double sum = 0;
-    for (size_t j = 1; j < n_seen; ++j) {
-        max = scores[j] > max ? scores[j] : max;
-    }
-    for (size_t j = 0; j < n_seen; ++j) {
-        scores[j] = expf(scale * (scores[j] - max));
-        sum += (double)scores[j];
-    }
-    for (size_t j = n_seen; j < n; ++j) {
-        scores[j] = 0;
-    }
-    return (float)sum;
+static float weigh_keys(float *scores, size_t n_seen, size_t n, float scale) {
+    float sum;
+    imx_exponentiate(scores, n_seen, scale, &sum);
+    memset(scores + n_seen, 0, (n - n_seen) * sizeof *scores);
+    return sum;
 }
 
 static imx_status attend_queries(const imx_attention *a, const head_view *h, size_t first,
@@ -85,7 +77,7 @@ static imx_status attend_queries(const imx_attention *a, const head_view *h, siz
         .c_stride = n_keys,
     }));
     for (size_t i = 0; i < n_queries; ++i) {
-        sums[i] = exponentiate(scores + i * n_keys, first + i + 1, n_keys, a->scale);
+        sums[i] = weigh_keys(scores + i * n_keys, first + i + 1, n_keys, a->scale);
     }
     IMX_TRY(imx_gemm_run(&(imx_gemm){
         .m = n_queries,

@@ -15,7 +15,7 @@ typedef struct imx_param {
     const char *name; // of the weight tensor; NULL when the model has none
     size_t n_in;      // 1 for a vector
     size_t n_out;
-    float *weight; // (n_out, n_in)
+    float *weight; // (n_in, n_out) in panels of columns; a vector as it is
     float *bias;   // (n_out) or NULL
 } imx_param;
 

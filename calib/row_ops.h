@@ -20,6 +20,9 @@ typedef void imx_gate_fn(const float *gate, float *up, size_t n);
 // x[j] / sqrt(mean of squares + eps)
 imx_norm_fn imx_norm_rms;
 
+// row[j] = exp(scale · (row[j] − the largest of the row)); *sum is their sum.
+void imx_exponentiate(float *row, size_t n, float scale, float *sum);
+
 // Pair i is the values 2i and 2i + 1.
 imx_rotate_fn imx_rotate_pairs;
 

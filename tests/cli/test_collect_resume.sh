@@ -68,7 +68,7 @@ done
 cp "$out.partial" "$scratch/kept.partial"
 expect_error 1 'other options.*--restart' collect --ppl -o "$out"
 expect_error 1 'another text.*--restart' "$IMATRIX" collect "${args[@]}" -f "$heldout" -o "$out"
-printf 'x' | dd of="$out.partial" bs=1 seek=100000 conv=notrunc status=none
+printf 'damage' | dd of="$out.partial" bs=1 seek=100000 conv=notrunc status=none
 expect_error 1 'damaged.*--restart' collect -o "$out"
 [ -e "$out.partial" ] && [ ! -e "$out" ] || fail "a damaged checkpoint was used or removed"
 collect --restart -o "$out" > /dev/null 2> "$scratch/restarted.err"
