@@ -49,7 +49,9 @@ static imx_status gather_type_text(char **text, const imatrix_quantize_options *
         for (size_t i = 0; i < options->n_tensor_types; ++i) {
             end = stpcpy(stpcpy(end, options->tensor_types[i]), "\n");
         }
-        memcpy(end, file.data, (size_t)file.size_bytes);
+        if (file.size_bytes > 0) {
+            memcpy(end, file.data, (size_t)file.size_bytes);
+        }
     }
     imx_file_map_close(&file);
     return status;
