@@ -19,10 +19,10 @@ typedef struct imx_attention {
     size_t n_chunks;
     const size_t *starts; // (n_chunks + 1) chunk c has the rows starts[c] − starts[0] up to,
                           // without it, starts[c + 1] − starts[0]
-    const float *q; // (n_rows, n_heads · head_dim_k), rotated
-    const float *k; // (n_rows, n_kv_heads · head_dim_k), rotated
-    const float *v; // (n_rows, n_kv_heads · head_dim_v)
-    float *out;     // (n_rows, n_heads · head_dim_v)
+    const float *q;       // (n_rows, n_heads · head_dim_k), rotated
+    const float *k;       // (n_rows, n_kv_heads · head_dim_k), rotated
+    const float *v;       // (n_rows, n_kv_heads · head_dim_v)
+    float *out;           // (n_rows, n_heads · head_dim_v)
 } imx_attention;
 
 // out[i] = sum over j <= i of softmax_j(scale · q[i] · k[j]) v[j], head by head, i and j in the
