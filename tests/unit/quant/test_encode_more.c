@@ -16,6 +16,7 @@
 #include "formats/blocks.h"
 #include "formats/tensor_type.h"
 #include "quant/encoder.h"
+#include "random_normal.h"
 
 enum { N = 4096, MAX_ROW_BYTES = N };
 
@@ -29,19 +30,6 @@ static const imx_encode_options plain_best = {IMX_EFFORT_BEST, IMX_WEIGHTING_PLA
 static const imx_importance uniform = {IMX_IMPORTANCE_UNIFORM, NULL};
 
 // ---- rows --------------------------------------------------------------------------------------
-
-static uint64_t random_state;
-
-static double random_uniform(void) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return ((double)(random_state >> 11) + 0.5) * 0x1p-53;
-}
-
-static double random_normal(void) {
-    return sqrt(-2.0 * log(random_uniform())) * cos(6.283185307179586 * random_uniform());
-}
 
 typedef struct sample {
     float x[N];

@@ -15,6 +15,7 @@
 
 #include "formats/tensor_type.h"
 #include "quant/encoder.h"
+#include "random_normal.h"
 
 enum { N = 4096, MAX_BYTES = N * 4 };
 
@@ -29,19 +30,6 @@ static const uint32_t quantized[] = {
 enum { N_BY_BITS = 6, N_QUANTIZED = sizeof quantized / sizeof *quantized };
 
 // ---- rows --------------------------------------------------------------------------------------
-
-static uint64_t random_state;
-
-static double random_uniform(void) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return ((double)(random_state >> 11) + 0.5) * 0x1p-53;
-}
-
-static double random_normal(void) {
-    return sqrt(-2.0 * log(random_uniform())) * cos(6.283185307179586 * random_uniform());
-}
 
 static void fill_weights(float row[N], uint64_t seed) {
     random_state = seed;

@@ -14,21 +14,9 @@
 
 #include "formats/tensor_type.h"
 #include "quant/encoder.h"
+#include "random_normal.h"
 
 enum { N = 1024, N_BEST = 256, MAX_TYPE = 64 };
-
-static uint64_t random_state = 1;
-
-static double random_uniform(void) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return ((double)(random_state >> 11) + 0.5) * 0x1p-53;
-}
-
-static double random_normal(void) {
-    return sqrt(-2.0 * log(random_uniform())) * cos(6.283185307179586 * random_uniform());
-}
 
 // ---- rows --------------------------------------------------------------------------------------
 

@@ -17,23 +17,11 @@
 
 #include "quant/fit_affine.h"
 #include "quant/search_affine.h"
+#include "random_normal.h"
 
 enum { MAX_LEN = 16 };
 
 // ---- problems ----------------------------------------------------------------------------------
-
-static uint64_t random_state;
-
-static double random_uniform(void) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return ((double)(random_state >> 11) + 0.5) * 0x1p-53;
-}
-
-static double random_normal(void) {
-    return sqrt(-2.0 * log(random_uniform())) * cos(6.283185307179586 * random_uniform());
-}
 
 static int compare_floats(const void *a, const void *b) {
     const float x = *(const float *)a;

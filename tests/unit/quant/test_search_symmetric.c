@@ -17,6 +17,7 @@
 #include "formats/half.h"
 #include "formats/tensor_type.h"
 #include "quant/encoder.h"
+#include "random_normal.h"
 
 enum { N = IMX_SUPER_BLOCK_LEN, MAX_BLOCK_BYTES = 272 };
 
@@ -45,19 +46,6 @@ static const problem problems[] = {
 enum { N_PROBLEMS = sizeof problems / sizeof *problems };
 
 // ---- data --------------------------------------------------------------------------------------
-
-static uint64_t random_state = 1;
-
-static double random_uniform(void) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return ((double)(random_state >> 11) + 0.5) * 0x1p-53;
-}
-
-static double random_normal(void) {
-    return sqrt(-2.0 * log(random_uniform())) * cos(6.283185307179586 * random_uniform());
-}
 
 static void fill_block(float x[N], float w[N]) {
     for (int j = 0; j < N; ++j) {
