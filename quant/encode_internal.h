@@ -8,10 +8,29 @@
 #include "formats/blocks.h"
 #include "quant/encoder.h"
 
-// Codes 0..15, weight j in the low half of byte j, weight j + 16 in the high half.
+// Codes as unsigned integers, (n).
+static inline void imx_bias_codes(const float *codes, int n, int bias, uint8_t *q) {
+    for (int j = 0; j < n; ++j) {
+        q[j] = (uint8_t)((int)codes[j] + bias);
+    }
+}
+
+// The low four bits of codes, that of weight j in the low half of byte j, of j + 16 in the high.
 static inline void imx_pack_nibbles(const uint8_t codes[IMX_BLOCK_LEN], uint8_t qs[16]) {
     for (int j = 0; j < 16; ++j) {
-        qs[j] = (uint8_t)(codes[j] | codes[j + 16] << 4);
+        qs[j] = (uint8_t)((codes[j] & 15) | (codes[j + 16] & 15) << 4);
+    }
+}
+
+// The low two bits of codes: in each half of 128 weights byte l takes those of weights l, l + 32,
+// l + 64, l + 96, low bits first.
+static inline void imx_pack_two_bits(const uint8_t q[IMX_SUPER_BLOCK_LEN], uint8_t qs[64]) {
+    for (int half = 0; half < 2; ++half) {
+        const uint8_t *const from = q + half * 128;
+        for (int l = 0; l < 32; ++l) {
+            qs[half * 32 + l] = (uint8_t)((from[l] & 3) | (from[l + 32] & 3) << 2 |
+                                          (from[l + 64] & 3) << 4 | (from[l + 96] & 3) << 6);
+        }
     }
 }
 

@@ -21,17 +21,6 @@ typedef struct k_type {
 
 // ---- packing -----------------------------------------------------------------------------------
 
-// Two bits per weight: in each half of 128 weights byte l holds weights l, l+32, l+64, l+96.
-static void pack_low_two_bits(const uint8_t q[IMX_SUPER_BLOCK_LEN], uint8_t qs[64]) {
-    for (int half = 0; half < 2; ++half) {
-        const uint8_t *const from = q + half * 128;
-        for (int l = 0; l < 32; ++l) {
-            qs[half * 32 + l] = (uint8_t)((from[l] & 3) | (from[l + 32] & 3) << 2 |
-                                          (from[l + 64] & 3) << 4 | (from[l + 96] & 3) << 6);
-        }
-    }
-}
-
 // Low nibbles: in each run of 2 · stride weights byte l holds weights l and l + stride.
 static void pack_low_nibbles(const uint8_t q[IMX_SUPER_BLOCK_LEN], int stride, uint8_t qs[128]) {
     for (int first = 0; first < IMX_SUPER_BLOCK_LEN; first += 2 * stride) {
@@ -65,18 +54,11 @@ static void pack_scales_and_mins(const imx_super_block *chosen, uint8_t out[12])
     }
 }
 
-// Codes as unsigned integers.
-static void bias_codes(const imx_super_block *chosen, int bias, uint8_t q[IMX_SUPER_BLOCK_LEN]) {
-    for (int j = 0; j < IMX_SUPER_BLOCK_LEN; ++j) {
-        q[j] = (uint8_t)((int)chosen->codes[j] + bias);
-    }
-}
-
 static void pack_q2_k(const imx_super_block *chosen, void *block) {
     imx_block_q2_k *out = block;
     uint8_t q[IMX_SUPER_BLOCK_LEN];
-    bias_codes(chosen, 0, q);
-    pack_low_two_bits(q, out->qs);
+    imx_bias_codes(chosen->codes, IMX_SUPER_BLOCK_LEN, 0, q);
+    imx_pack_two_bits(q, out->qs);
     for (int j = 0; j < 16; ++j) {
         out->scales[j] = (uint8_t)((int)chosen->scales[j] | (int)chosen->mins[j] << 4);
     }
@@ -88,8 +70,8 @@ static void pack_q3_k(const imx_super_block *chosen, void *block) {
     imx_block_q3_k *out = block;
     uint8_t q[IMX_SUPER_BLOCK_LEN];
     memset(out->scales, 0, sizeof out->scales);
-    bias_codes(chosen, 4, q);
-    pack_low_two_bits(q, out->qs);
+    imx_bias_codes(chosen->codes, IMX_SUPER_BLOCK_LEN, 4, q);
+    imx_pack_two_bits(q, out->qs);
     pack_high_bit(q, 2, out->hmask);
     for (int j = 0; j < 16; ++j) {
         const int scale = (int)chosen->scales[j] + 32;
@@ -102,7 +84,7 @@ static void pack_q3_k(const imx_super_block *chosen, void *block) {
 static void pack_q4_k(const imx_super_block *chosen, void *block) {
     imx_block_q4_k *out = block;
     uint8_t q[IMX_SUPER_BLOCK_LEN];
-    bias_codes(chosen, 0, q);
+    imx_bias_codes(chosen->codes, IMX_SUPER_BLOCK_LEN, 0, q);
     pack_low_nibbles(q, 32, out->qs);
     pack_scales_and_mins(chosen, out->scales);
     out->d = chosen->d;
@@ -112,7 +94,7 @@ static void pack_q4_k(const imx_super_block *chosen, void *block) {
 static void pack_q5_k(const imx_super_block *chosen, void *block) {
     imx_block_q5_k *out = block;
     uint8_t q[IMX_SUPER_BLOCK_LEN];
-    bias_codes(chosen, 0, q);
+    imx_bias_codes(chosen->codes, IMX_SUPER_BLOCK_LEN, 0, q);
     pack_low_nibbles(q, 32, out->qs);
     pack_high_bit(q, 4, out->qh);
     pack_scales_and_mins(chosen, out->scales);
@@ -124,12 +106,12 @@ static void pack_q6_k(const imx_super_block *chosen, void *block) {
     imx_block_q6_k *out = block;
     uint8_t q[IMX_SUPER_BLOCK_LEN];
     uint8_t high[IMX_SUPER_BLOCK_LEN];
-    bias_codes(chosen, 32, q);
+    imx_bias_codes(chosen->codes, IMX_SUPER_BLOCK_LEN, 32, q);
     for (int j = 0; j < IMX_SUPER_BLOCK_LEN; ++j) {
         high[j] = q[j] >> 4;
     }
     pack_low_nibbles(q, 64, out->ql);
-    pack_low_two_bits(high, out->qh);
+    imx_pack_two_bits(high, out->qh);
     for (int j = 0; j < 16; ++j) {
         out->scales[j] = (int8_t)chosen->scales[j];
     }

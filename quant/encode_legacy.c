@@ -59,20 +59,18 @@ static imx_f16 choose_affine(const float *row, size_t first, const imx_importanc
     return d;
 }
 
-// Weight j in the low half of byte j, weight j + 16 in the high half.
-static void pack_nibbles(const float q[IMX_BLOCK_LEN], int bias, uint8_t qs[16]) {
-    for (int j = 0; j < 16; ++j) {
-        const int low = ((int)q[j] + bias) & 15;
-        const int high = ((int)q[j + 16] + bias) & 15;
-        qs[j] = (uint8_t)(low | high << 4);
-    }
+// The codes of a block from 0 on, their low four bits packed.
+static void pack_codes(const float q[IMX_BLOCK_LEN], int bias, uint8_t codes[IMX_BLOCK_LEN],
+                       uint8_t qs[16]) {
+    imx_bias_codes(q, IMX_BLOCK_LEN, bias, codes);
+    imx_pack_nibbles(codes, qs);
 }
 
 // Bit j of the little-endian word is the fifth bit of weight j.
-static void pack_fifth_bits(const float q[IMX_BLOCK_LEN], int bias, uint8_t qh[4]) {
+static void pack_fifth_bits(const uint8_t codes[IMX_BLOCK_LEN], uint8_t qh[4]) {
     memset(qh, 0, 4);
     for (int j = 0; j < IMX_BLOCK_LEN; ++j) {
-        qh[j / 8] |= (uint8_t)((((int)q[j] + bias) >> 4) << j % 8);
+        qh[j / 8] |= (uint8_t)((codes[j] >> 4) << j % 8);
     }
 }
 
@@ -80,9 +78,10 @@ void imx_encode_q4_0(const float *row, size_t n_cols, const imx_importance *impo
                      const imx_encode_options *options, void *blocks) {
     imx_block_q4_0 *out = blocks;
     float q[IMX_BLOCK_LEN];
+    uint8_t codes[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
         out->d = choose_symmetric(&q4_0, row, first, importance, options, q);
-        pack_nibbles(q, 8, out->qs);
+        pack_codes(q, 8, codes, out->qs);
     }
 }
 
@@ -90,10 +89,11 @@ void imx_encode_q4_1(const float *row, size_t n_cols, const imx_importance *impo
                      const imx_encode_options *options, void *blocks) {
     imx_block_q4_1 *out = blocks;
     float q[IMX_BLOCK_LEN];
+    uint8_t codes[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
         out->d =
             choose_affine(row, first, importance, options, (imx_code_range){0, 15}, &out->m, q);
-        pack_nibbles(q, 0, out->qs);
+        pack_codes(q, 0, codes, out->qs);
     }
 }
 
@@ -101,10 +101,11 @@ void imx_encode_q5_0(const float *row, size_t n_cols, const imx_importance *impo
                      const imx_encode_options *options, void *blocks) {
     imx_block_q5_0 *out = blocks;
     float q[IMX_BLOCK_LEN];
+    uint8_t codes[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
         out->d = choose_symmetric(&q5_0, row, first, importance, options, q);
-        pack_nibbles(q, 16, out->qs);
-        pack_fifth_bits(q, 16, out->qh);
+        pack_codes(q, 16, codes, out->qs);
+        pack_fifth_bits(codes, out->qh);
     }
 }
 
@@ -112,11 +113,12 @@ void imx_encode_q5_1(const float *row, size_t n_cols, const imx_importance *impo
                      const imx_encode_options *options, void *blocks) {
     imx_block_q5_1 *out = blocks;
     float q[IMX_BLOCK_LEN];
+    uint8_t codes[IMX_BLOCK_LEN];
     for (size_t first = 0; first < n_cols; first += IMX_BLOCK_LEN, ++out) {
         out->d =
             choose_affine(row, first, importance, options, (imx_code_range){0, 31}, &out->m, q);
-        pack_nibbles(q, 0, out->qs);
-        pack_fifth_bits(q, 0, out->qh);
+        pack_codes(q, 0, codes, out->qs);
+        pack_fifth_bits(codes, out->qh);
     }
 }
 

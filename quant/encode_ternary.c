@@ -144,16 +144,6 @@ void imx_encode_tq1_0(const float *row, size_t n_cols, const imx_importance *imp
     }
 }
 
-// In each half of 128 weights byte l takes weights l, l+32, l+64, l+96, low bits first.
-static void pack_two_bits(const uint8_t codes[IMX_SUPER_BLOCK_LEN], uint8_t qs[64]) {
-    for (int half = 0; half < 2; ++half) {
-        for (int l = 0; l < 32; ++l) {
-            const uint8_t *q = codes + 128 * half + l;
-            qs[32 * half + l] = (uint8_t)(q[0] | q[32] << 2 | q[64] << 4 | q[96] << 6);
-        }
-    }
-}
-
 void imx_encode_tq2_0(const float *row, size_t n_cols, const imx_importance *importance,
                       const imx_encode_options *options, void *blocks) {
     imx_block_tq2_0 *out = blocks;
@@ -161,6 +151,6 @@ void imx_encode_tq2_0(const float *row, size_t n_cols, const imx_importance *imp
         ternary_block chosen;
         choose_ternary(row, first, importance, options, &chosen);
         out->d = chosen.d;
-        pack_two_bits(chosen.codes, out->qs);
+        imx_pack_two_bits(chosen.codes, out->qs);
     }
 }

@@ -75,14 +75,7 @@ typedef struct best_half {
 } best_half;
 
 static inline imx_lanes nearest_codes(imx_lanes x, imx_lanes inverse, imx_code_range codes) {
-    const imx_lanes q = imx_lanes_max(imx_lanes_mul(x, inverse), imx_lanes_all(codes.lowest));
-    return imx_lanes_round(imx_lanes_min(q, imx_lanes_all(codes.highest)));
-}
-
-// first, first + step, ...
-static inline imx_lanes even_lanes(float first, float step) {
-    return imx_lanes_add(imx_lanes_all(first),
-                         imx_lanes_mul(imx_lanes_numbers(), imx_lanes_all(step)));
+    return imx_lanes_round(imx_lanes_clamp(imx_lanes_mul(x, inverse), codes));
 }
 
 static float farthest(const imx_group *group) {
@@ -130,7 +123,7 @@ static void try_end(const imx_group *group, float far, float end, const start_ra
     const float last = range->outermost * end + copysignf(range->beyond, end);
     const float step = (last - first) / (float)(range->n_banks * IMX_N_LANES - 1);
     for (int b = 0; b < range->n_banks; ++b) {
-        const imx_lanes place = even_lanes(first + step * (float)(b * IMX_N_LANES), step);
+        const imx_lanes place = imx_lanes_series(first + step * (float)(b * IMX_N_LANES), step);
         improve_starts(group, imx_lanes_mul(place, imx_lanes_all(1.0f / far)), best);
     }
 }
@@ -183,7 +176,7 @@ static inline imx_lanes rounding_error(const imx_group *group, int j, imx_lanes 
 static float fit_fine_scale(const imx_group *group) {
     const float first = FINE_INNERMOST * group->codes.lowest;
     const float last = group->codes.lowest - FINE_BEYOND;
-    const imx_lanes place = even_lanes(first, (last - first) / (IMX_N_LANES - 1));
+    const imx_lanes place = imx_lanes_series(first, (last - first) / (IMX_N_LANES - 1));
     const imx_lanes inverse = imx_lanes_mul(place, imx_lanes_all(1.0f / farthest(group)));
     imx_lanes errors = imx_lanes_all(0.0f);
     for (int j = 0; j < group->n; j += 4) { // so that additions do not wait for each other

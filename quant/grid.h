@@ -12,6 +12,8 @@
 
 #include <math.h>
 
+#include "quant/lanes.h"
+
 // Codes from lowest to highest, both included; they are integers held as floats.
 typedef struct imx_code_range {
     float lowest;
@@ -49,6 +51,11 @@ static inline float imx_round(float value) {
 static inline float imx_clamp(float value, imx_code_range range) {
     value = value < range.lowest ? range.lowest : value;
     return value > range.highest ? range.highest : value;
+}
+
+static inline imx_lanes imx_lanes_clamp(imx_lanes a, imx_code_range range) {
+    return imx_lanes_min(imx_lanes_max(a, imx_lanes_all(range.lowest)),
+                         imx_lanes_all(range.highest));
 }
 
 // 1 / value, and 0 where that would be no use as a factor.

@@ -56,11 +56,6 @@ static inline imx_lanes imx_lanes_inverse(imx_lanes a) {
     return imx_lanes_select(is_normal, imx_lanes_div(imx_lanes_all(1.0f), a), zero);
 }
 
-static inline imx_lanes imx_lanes_clamp(imx_lanes a, imx_code_range range) {
-    return imx_lanes_min(imx_lanes_max(a, imx_lanes_all(range.lowest)),
-                         imx_lanes_all(range.highest));
-}
-
 // A sequence of points that fill (-1/2, 1/2) evenly wherever it is cut off, from 0 on: the
 // fractions of the multiples of an irrational `stride`.
 static inline imx_lanes imx_lanes_scatter(imx_lanes index, float stride) {

@@ -292,6 +292,12 @@ static inline imx_lanes imx_lanes_numbers(void) {
     return imx_lanes_load(numbers);
 }
 
+// first, first + step, ...
+static inline imx_lanes imx_lanes_series(float first, float step) {
+    return imx_lanes_add(imx_lanes_all(first),
+                         imx_lanes_mul(imx_lanes_numbers(), imx_lanes_all(step)));
+}
+
 static inline float imx_lanes_at(imx_lanes a, int l) {
     float values[IMX_N_LANES];
     imx_lanes_store(values, a);

@@ -139,12 +139,6 @@ static float farthest(const imx_iq4_group *group) {
     return extreme;
 }
 
-// first, first + step, ...
-static inline imx_lanes spread(float first, float step) {
-    return imx_lanes_add(imx_lanes_all(first),
-                         imx_lanes_mul(imx_lanes_numbers(), imx_lanes_all(step)));
-}
-
 float imx_fit_iq4(const imx_iq4_group *group, imx_effort effort) {
     const float ends[2] = {(float)imx_iq4_values[0], (float)imx_iq4_values[N_VALUES - 1]};
     const float extreme = farthest(group);
@@ -153,13 +147,15 @@ float imx_fit_iq4(const imx_iq4_group *group, imx_effort effort) {
     const float step = (starts[effort].farthest - first) / (float)(n_banks * IMX_N_LANES - 1);
     best_fits best = {imx_lanes_all(0.0f), imx_lanes_all(0.0f)};
     for (int bank = 0; bank < n_banks; ++bank) {
-        const imx_lanes landings = spread(first + step * (float)(bank * IMX_N_LANES), step);
+        const imx_lanes landings =
+            imx_lanes_series(first + step * (float)(bank * IMX_N_LANES), step);
         for (int end = 0; end < 2; ++end) {
             try_scales(group, imx_lanes_div(imx_lanes_all(extreme / ends[end]), landings), &best);
         }
     }
     const float centre = best_scale(&best);
-    try_scales(group, spread(centre * (1.0f - ZOOM), centre * (2.0f * ZOOM / (IMX_N_LANES - 1))),
+    try_scales(group,
+               imx_lanes_series(centre * (1.0f - ZOOM), centre * (2.0f * ZOOM / (IMX_N_LANES - 1))),
                &best);
     return best_scale(&best);
 }
@@ -181,9 +177,7 @@ static iq4_outcome choose_integers(const imx_iq4_group groups[IMX_IQ4_N_GROUPS],
     float kktt = 0.0f;
     for (int g = 0; g < IMX_IQ4_N_GROUPS; ++g) {
         const float first = imx_round(ideal[g] * imx_inverse(d)) - IMX_N_LANES / 2;
-        imx_lanes k = spread(first, 1.0f);
-        k = imx_lanes_max(k, imx_lanes_all(integers.lowest));
-        k = imx_lanes_min(k, imx_lanes_all(integers.highest));
+        const imx_lanes k = imx_lanes_clamp(imx_lanes_series(first, 1.0f), integers);
         const iq4_sums sums = measure(&groups[g], imx_lanes_mul(k, imx_lanes_all(d)));
         const float error = imx_lanes_least(sums.error);
         const int l = imx_lanes_find(sums.error, error);

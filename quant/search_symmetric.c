@@ -56,9 +56,7 @@ static float choose_scale(const scale_search *search, int g, float d, float *lea
     float best = 0.0f;
     *least_error = HUGE_VALF;
     for (float bank = first; bank <= last; bank += IMX_N_LANES) {
-        imx_lanes k = imx_lanes_add(imx_lanes_numbers(), imx_lanes_all(bank));
-        k = imx_lanes_max(k, imx_lanes_all(range.lowest));
-        k = imx_lanes_min(k, imx_lanes_all(range.highest));
+        const imx_lanes k = imx_lanes_clamp(imx_lanes_series(bank, 1.0f), range);
         const imx_lanes errors = imx_measure_scales(imx_lanes_mul(k, imx_lanes_all(d)), &group);
         const float error = imx_lanes_least(errors);
         if (error < *least_error) {
