@@ -16,14 +16,13 @@
 
 #include "calib/checkpoint.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "calib/mapped_hash.h"
 #include "calib/split.h"
+#include "formats/file_hash.h"
 #include "formats/file_map.h"
 #include "formats/gguf.h"
 #include "formats/memory.h"
@@ -35,7 +34,7 @@
 #define CHUNK_KEY    "checkpoint.chunk"
 #define LEFT_OUT_KEY "checkpoint.left_out_chunks"
 
-enum { MAX_NAME = 256, HEX_BYTES = 33 };
+enum { MAX_NAME = 256 };
 
 // The arrays of an entry, by offset.
 static const struct {
@@ -68,15 +67,13 @@ static imx_status name_part(char name[MAX_NAME], const char *stem, size_t len, s
                         : imx_fail(err, IMX_ERR_UNSUPPORTED, "%s: the name is too long", stem);
 }
 
-static void hash_corpus(const imx_corpus *corpus, char hex[HEX_BYTES]) {
+static void hash_corpus(const imx_corpus *corpus, char hex[IMX_HASH_HEX_BYTES]) {
     XXH3_state_t state;
     XXH3_128bits_reset(&state);
     XXH3_128bits_update(&state, &corpus->n_ctx, sizeof corpus->n_ctx);
     XXH3_128bits_update(&state, corpus->starts, (corpus->n_chunks + 1) * sizeof *corpus->starts);
     XXH3_128bits_update(&state, corpus->tokens, corpus->n_tokens * sizeof *corpus->tokens);
-    const XXH128_hash_t hash = XXH3_128bits_digest(&state);
-    snprintf(hex, HEX_BYTES, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64,
-             (uint64_t)hash.low64);
+    imx_hash_to_hex(XXH3_128bits_digest(&state), hex);
 }
 
 // What a checkpoint is of, and what to say when it is of something else.
@@ -88,7 +85,7 @@ typedef struct identity {
 
 enum { N_IDENTITIES = 4 };
 
-static void identify(const imx_checkpoint *checkpoint, char corpus_hash[HEX_BYTES],
+static void identify(const imx_checkpoint *checkpoint, char corpus_hash[IMX_HASH_HEX_BYTES],
                      identity identities[N_IDENTITIES]) {
     hash_corpus(checkpoint->corpus, corpus_hash);
     identities[0] = (identity){"checkpoint.program", IMX_VERSION, "another version of imatrix"};
@@ -121,7 +118,7 @@ static imx_status describe(imx_gguf_builder *builder, const imx_checkpoint *chec
                            imx_error *err) {
     const imx_imatrix_origin *origin = &checkpoint->imatrix->origin;
     identity identities[N_IDENTITIES];
-    char corpus_hash[HEX_BYTES];
+    char corpus_hash[IMX_HASH_HEX_BYTES];
     identify(checkpoint, corpus_hash, identities);
     IMX_TRY(imx_gguf_set_str(builder, "general.type", "imatrix-checkpoint", err));
     for (size_t i = 0; i < N_IDENTITIES; ++i) {
@@ -248,7 +245,7 @@ static imx_status check_seal(const imx_file_map *map, imx_error *err) {
 static imx_status check_identity(const imx_gguf *gguf, const imx_checkpoint *checkpoint,
                                  imx_error *err) {
     identity identities[N_IDENTITIES];
-    char corpus_hash[HEX_BYTES];
+    char corpus_hash[IMX_HASH_HEX_BYTES];
     identify(checkpoint, corpus_hash, identities);
     for (size_t i = 0; i < N_IDENTITIES; ++i) {
         imx_str found = {0};

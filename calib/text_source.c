@@ -14,9 +14,9 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
 #include "calib/json_document.h"
+#include "formats/file_hash.h"
 #include "formats/memory.h"
 
 struct imx_text_source {
@@ -333,7 +333,5 @@ double imx_text_source_weight(const imx_text_source *source) {
 }
 
 void imx_text_source_hash(const imx_text_source *source, char hex[33]) {
-    const XXH128_hash_t hash = XXH3_128bits_digest(source->hash);
-    snprintf(hex, 33, "%016llx%016llx", (unsigned long long)hash.high64,
-             (unsigned long long)hash.low64);
+    imx_hash_to_hex(XXH3_128bits_digest(source->hash), hex);
 }

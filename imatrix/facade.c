@@ -3,11 +3,10 @@
 #include "imatrix/facade.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "calib/mapped_hash.h"
 #include "formats/atomic_file.h"
+#include "formats/file_hash.h"
 
 static_assert((int)IMATRIX_ERR_INTERRUPTED == (int)IMX_ERR_INTERRUPTED &&
                   (int)IMATRIX_ERR_FORMAT == (int)IMX_ERR_FORMAT,
@@ -59,15 +58,6 @@ const char *imx_base_name(const char *path) {
     return slash != NULL ? slash + 1 : path;
 }
 
-static void print_hash(XXH128_hash_t hash, char hex[33]) {
-    snprintf(hex, 33, "%016llx%016llx", (unsigned long long)hash.high64,
-             (unsigned long long)hash.low64);
-}
-
-void imx_hash_hex(const void *data, size_t size_bytes, char hex[33]) {
-    print_hash(XXH3_128bits(data, size_bytes), hex);
-}
-
 void imx_hash_model(const imx_gguf *model, char hex[33]) {
     XXH3_state_t state;
     XXH3_128bits_reset(&state);
@@ -75,7 +65,7 @@ void imx_hash_model(const imx_gguf *model, char hex[33]) {
         const imx_file_map *map = &imx_gguf_file(model, i)->map;
         imx_hash_mapped(&state, map->data, map->size_bytes);
     }
-    print_hash(XXH3_128bits_digest(&state), hex);
+    imx_hash_to_hex(XXH3_128bits_digest(&state), hex);
 }
 
 imx_status imx_text_open(imx_text *text, const imx_model *model, const char *path,

@@ -27,10 +27,7 @@ imx_progress imx_adapt_progress(const imatrix_progress *progress);
 // The part of a path behind the last slash.
 const char *imx_base_name(const char *path);
 
-// XXH3-128 of `size_bytes` bytes as 32 lower-case hex digits and a NUL: what `xxhsum -H2` prints.
-void imx_hash_hex(const void *data, size_t size_bytes, char hex[33]);
-
-// The same of a model's file, or of its shards one after another.
+// XXH3-128 of a model's file, or of its shards one after another, as hex digits.
 void imx_hash_model(const imx_gguf *model, char hex[33]);
 
 // A text and the chunks a tokenizer makes of it.

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "formats/file_hash.h"
 #include "formats/gguf.h"
 #include "formats/imatrix_file.h"
 #include "formats/memory.h"
@@ -62,7 +63,7 @@ static imx_status open_imatrix(imatrix_quantizer *q, const char *path, imx_error
         return imx_fail_memory(err, strlen(path));
     }
     IMX_TRY(imx_file_map_open(&file, path, err));
-    imx_hash_hex(file.data, (size_t)file.size_bytes, q->imatrix_hash);
+    imx_hash_to_hex(XXH3_128bits(file.data, (size_t)file.size_bytes), q->imatrix_hash);
     imx_file_map_close(&file);
     return imx_imatrix_read(&q->imatrix, path, NULL, err);
 }

@@ -12,14 +12,11 @@
 
 #include "quant/read_stage.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#define XXH_STATIC_LINKING_ONLY // the state as a plain struct
-#include <xxhash.h>
 
+#include "formats/file_hash.h"
 #include "formats/file_map.h"
 #include "formats/memory.h"
 
@@ -174,8 +171,7 @@ void imx_read_stage_want(imx_read_stage *stage, const imx_gguf_tensor *tensor,
 
 void imx_read_stage_hash(imx_read_stage *stage, char hex[33]) {
     wait_until(stage, UINT64_MAX);
-    snprintf(hex, 33, "%016" PRIx64 "%016" PRIx64, (uint64_t)stage->hash.high64,
-             (uint64_t)stage->hash.low64);
+    imx_hash_to_hex(stage->hash, hex);
 }
 
 void imx_read_stage_close(imx_read_stage *stage) {
