@@ -11,11 +11,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-size_t imx_directory_len(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? 0 : (size_t)(slash - path) + 1;
-}
-
 imx_status imx_fail_io(const char *path, const char *what, imx_error *err) {
     return imx_fail(err, IMX_ERR_IO, "%s: %s: %s", path, what, strerror(errno));
 }

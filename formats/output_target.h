@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "formats/error.h"
+#include "formats/path_parts.h"
 
 typedef struct imx_output_target {
     char *path;      // the final name, symbolic links resolved; owned
@@ -22,9 +23,6 @@ typedef struct imx_output_target {
 // On failure there is nothing to free.
 imx_status imx_output_target_find(imx_output_target *target, const char *path, imx_error *err);
 void imx_output_target_free(imx_output_target *target);
-
-// Length of the directory part of `path`, its last slash included; 0 when there is none.
-size_t imx_directory_len(const char *path);
 
 // IMX_ERR_IO: "PATH: WHAT: " and the reason from errno.
 imx_status imx_fail_io(const char *path, const char *what, imx_error *err);

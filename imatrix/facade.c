@@ -53,11 +53,6 @@ imx_progress imx_adapt_progress(const imatrix_progress *progress) {
     return (imx_progress){forward_report, (void *)(uintptr_t)progress};
 }
 
-const char *imx_base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 void imx_hash_model(const imx_gguf *model, char hex[33]) {
     XXH3_state_t state;
     XXH3_128bits_reset(&state);

@@ -12,6 +12,7 @@
 #include "formats/error.h"
 #include "formats/file_map.h"
 #include "formats/gguf.h"
+#include "formats/path_parts.h"
 #include "formats/progress.h"
 #include "imatrix/imatrix.h"
 
@@ -23,9 +24,6 @@ imatrix_status imx_publish_error(imx_status status, const imx_error *err, imatri
 
 // The rooms' view of a public progress callback; valid while `progress` is.
 imx_progress imx_adapt_progress(const imatrix_progress *progress);
-
-// The part of a path behind the last slash.
-const char *imx_base_name(const char *path);
 
 // XXH3-128 of a model's file, or of its shards one after another, as hex digits.
 void imx_hash_model(const imx_gguf *model, char hex[33]);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "formats/memory.h"
+#include "formats/path_parts.h"
 #include "quant/layer_pruning.h"
 
 enum { QUANTIZATION_VERSION = 2 }; // of the block layouts, as llama.cpp counts them
@@ -121,11 +122,6 @@ static imx_status prune_keys(imx_gguf_builder *builder, const imx_gguf *source,
 
 // ---- where the model came from -----------------------------------------------------------------
 
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static uint32_t count_entries(const imx_plan_options *options) {
     uint32_t n = 0;
     for (size_t i = 0; i < options->imatrix->n_entries; ++i) {
@@ -146,7 +142,7 @@ static imx_status set_imatrix_keys(imx_gguf_builder *builder, const imx_plan_opt
     IMX_TRY(imx_gguf_set_str(builder, "quantize.imatrix.file", options->imatrix_name, err));
     if (imatrix->n_datasets > 0) {
         IMX_TRY(imx_gguf_set_str(builder, "quantize.imatrix.dataset",
-                                 base_name(imatrix->datasets[0]), err));
+                                 imx_base_name(imatrix->datasets[0]), err));
     }
     if (imatrix->chunk_count > 0) {
         IMX_TRY(
