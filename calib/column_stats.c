@@ -10,25 +10,20 @@
 // in one piece. A strip of 64 columns with all sums in registers was six times slower on wide
 // matrices: one fetch in every page, and pages a power of two apart share few places in the cache.
 //
-// Columns are lanes: a wider instruction set adds more of them at once and rounds each as before.
-// One body is therefore compiled three times, and the processor's own version is picked at run
-// time.
+// Columns are lanes (processor_variants.h): a wider instruction set adds more of them at once.
 
 #include "calib/column_stats.h"
 
 #include <math.h>
 
+#include "calib/processor_variants.h"
 #include "calib/split.h"
 
 enum { STRIP = 512, ROWS = 8 };
 
-typedef void add_strip_fn(const float *x, size_t n_rows, size_t stride, size_t width,
-                          const imx_column_stats *stats);
-
 // Adds `n_rows` rows, a constant, to `width` columns.
-static inline __attribute__((always_inline)) void add_rows(const float *x, size_t n_rows,
-                                                           size_t stride, size_t width,
-                                                           const imx_column_stats *stats) {
+IMX_INLINE void add_rows(const float *x, size_t n_rows, size_t stride, size_t width,
+                         const imx_column_stats *stats) {
     double *restrict sum = stats->sum, *restrict sum2 = stats->sum2, *restrict max = stats->max;
     for (size_t j = 0; j < width; ++j) {
         double s = sum[j], s2 = sum2[j], m = max[j];
@@ -44,9 +39,8 @@ static inline __attribute__((always_inline)) void add_rows(const float *x, size_
     }
 }
 
-static inline __attribute__((always_inline)) void add_strip(const float *x, size_t n_rows,
-                                                            size_t stride, size_t width,
-                                                            const imx_column_stats *stats) {
+IMX_INLINE void add_strip(const float *x, size_t n_rows, size_t stride, size_t width,
+                          const imx_column_stats *stats) {
     size_t i = 0;
     for (; i + ROWS <= n_rows; i += ROWS) {
         add_rows(x + i * stride, ROWS, stride, width, stats);
@@ -56,36 +50,16 @@ static inline __attribute__((always_inline)) void add_strip(const float *x, size
     }
 }
 
-#define ADD_STRIP(suffix, attributes)                                                              \
-    attributes static void add_strip_##suffix(const float *x, size_t n_rows, size_t stride,        \
-                                              size_t width, const imx_column_stats *stats) {       \
-        add_strip(x, n_rows, stride, width, stats);                                                \
-    }
-
-ADD_STRIP(plain, )
-#ifdef __x86_64__
-ADD_STRIP(avx2, __attribute__((target("avx2"))))
-ADD_STRIP(avx512, __attribute__((target("avx512f,avx512dq,avx512vl"))))
-#endif
-
-static add_strip_fn *pick_add_strip(void) {
-#ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-        return add_strip_avx512;
-    }
-    if (__builtin_cpu_supports("avx2")) {
-        return add_strip_avx2;
-    }
-#endif
-    return add_strip_plain;
-}
+IMX_PROCESSOR_VARIANTS(add_strip,
+                       (const float *x, size_t n_rows, size_t stride, size_t width,
+                        const imx_column_stats *stats),
+                       (x, n_rows, stride, width, stats))
 
 void imx_column_stats_add(const imx_column_stats *stats, const float *x, size_t n_rows,
                           size_t n_cols, int n_threads) {
-    add_strip_fn *const add = pick_add_strip();
 #pragma omp parallel for num_threads(n_threads)
     for (size_t j = 0; j < n_cols; j += STRIP) {
         const imx_column_stats strip = {stats->sum + j, stats->sum2 + j, stats->max + j};
-        add(x + j, n_rows, n_cols, imx_piece_len(n_cols, j, STRIP), &strip);
+        add_strip_here(x + j, n_rows, n_cols, imx_piece_len(n_cols, j, STRIP), &strip);
     }
 }

@@ -10,20 +10,18 @@
 // rounds at 6 · 10⁻⁸. There is no branch and no table in it, and a loop over it becomes vector
 // code: five times the speed of calls of expf, which were a tenth of a whole run.
 //
-// The loops are compiled three times, and the processor's own version is picked at run time.
-// Elements are lanes, rounded as before whatever their number; only sums over a row are in another
-// order, fixed for a processor, as they are in the products around them.
+// Elements are lanes (processor_variants.h); only sums over a row depend on their number, fixed for
+// a processor, as they are in the products around them.
 
 #include "calib/row_ops.h"
 
 #include <math.h>
 
+#include "calib/processor_variants.h"
 #include "formats/half.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 // Within 2⁻²² of exp(x); beyond the range of normal numbers, its ends. NaN stays NaN.
-INLINE float exp_approximately(float x) {
+IMX_INLINE float exp_approximately(float x) {
     const float magic = 0x1.8p23f; // added, it leaves n in the last bits
     x = x < -87.33f ? -87.33f : x;
     x = x > 88.37f ? 88.37f : x;
@@ -38,16 +36,16 @@ INLINE float exp_approximately(float x) {
 
 // Floats compare as integers do, once the bits of negative ones are turned around; a maximum of
 // integers needs no leave to be found in any order.
-INLINE int32_t order_of(float x) {
+IMX_INLINE int32_t order_of(float x) {
     const int32_t bits = (int32_t)imx_f32_to_bits(x);
     return bits ^ ((bits >> 31) & INT32_MAX);
 }
 
-INLINE float value_at(int32_t order) {
+IMX_INLINE float value_at(int32_t order) {
     return imx_f32_from_bits((uint32_t)(order ^ ((order >> 31) & INT32_MAX)));
 }
 
-INLINE void exponentiate(float *row, size_t n, float scale, float *sum) {
+IMX_INLINE void exponentiate(float *row, size_t n, float scale, float *sum) {
     int32_t greatest = INT32_MIN;
     for (size_t j = 0; j < n; ++j) {
         const int32_t order = order_of(row[j]);
@@ -65,43 +63,24 @@ INLINE void exponentiate(float *row, size_t n, float scale, float *sum) {
     *sum = (float)total;
 }
 
-INLINE void gate_silu(const float *gate, float *up, size_t n) {
+IMX_INLINE void gate_silu(const float *gate, float *up, size_t n) {
 #pragma omp simd
     for (size_t j = 0; j < n; ++j) {
         up[j] *= gate[j] / (1.0f + exp_approximately(-gate[j]));
     }
 }
 
-#define VARIANT(suffix, attributes, name, parameters, arguments)                                   \
-    attributes static void name##_##suffix parameters {                                            \
-        name arguments;                                                                            \
-    }
+IMX_PROCESSOR_VARIANTS(exponentiate, (float *row, size_t n, float scale, float *sum),
+                       (row, n, scale, sum))
+IMX_PROCESSOR_VARIANTS(gate_silu, (const float *gate, float *up, size_t n), (gate, up, n))
 
-#ifdef __x86_64__
-#define FOR_ALL_PROCESSORS(name, parameters, arguments)                                            \
-    VARIANT(plain, , name, parameters, arguments)                                                  \
-    VARIANT(avx2, __attribute__((target("avx2"))), name, parameters, arguments)                    \
-    VARIANT(avx512, __attribute__((target("avx512f,avx512dq,avx512vl"))), name, parameters,        \
-            arguments)                                                                             \
-    void imx_##name parameters {                                                                   \
-        if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {            \
-            name##_avx512 arguments;                                                               \
-        } else if (__builtin_cpu_supports("avx2")) {                                               \
-            name##_avx2 arguments;                                                                 \
-        } else {                                                                                   \
-            name##_plain arguments;                                                                \
-        }                                                                                          \
-    }
-#else
-#define FOR_ALL_PROCESSORS(name, parameters, arguments)                                            \
-    void imx_##name parameters {                                                                   \
-        name arguments;                                                                            \
-    }
-#endif
+void imx_exponentiate(float *row, size_t n, float scale, float *sum) {
+    exponentiate_here(row, n, scale, sum);
+}
 
-FOR_ALL_PROCESSORS(exponentiate, (float *row, size_t n, float scale, float *sum),
-                   (row, n, scale, sum))
-FOR_ALL_PROCESSORS(gate_silu, (const float *gate, float *up, size_t n), (gate, up, n))
+void imx_gate_silu(const float *gate, float *up, size_t n) {
+    gate_silu_here(gate, up, n);
+}
 
 void imx_norm_rms(const float *x, const float *weight, float eps, size_t n, float *out) {
     double sum2 = 0;
