@@ -12,13 +12,13 @@
 
 #include "quant/read_stage.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "formats/file_hash.h"
 #include "formats/file_map.h"
 #include "formats/memory.h"
+#include "quant/stage_thread.h"
 
 #define WINDOW_BYTES (UINT64_C(64) << 20)
 #define CHUNK_BYTES  (UINT64_C(1) << 20)
@@ -31,15 +31,11 @@
 
 struct imx_read_stage {
     const imx_gguf *source;
-    XXH128_hash_t hash;  // when is_done
-    uint64_t n_released; // positions before it have been given back
-    pthread_t thread;
-    bool has_thread;
-    pthread_mutex_t mutex; // guards all below
-    pthread_cond_t changed;
+    XXH128_hash_t hash;      // when is_done
+    uint64_t n_released;     // positions before it have been given back
+    imx_stage_thread thread; // its mutex guards all below
     uint64_t n_read;
     uint64_t n_wanted;
-    bool is_closing;
     bool is_done;
 };
 
@@ -67,22 +63,22 @@ static void release_until(imx_read_stage *stage, uint64_t end) {
 
 // Waits for permission to read the next chunk; false when the stage is closed.
 static bool may_read(imx_read_stage *stage) {
-    pthread_mutex_lock(&stage->mutex);
+    pthread_mutex_lock(&stage->thread.mutex);
     while (stage->n_read > stage->n_wanted && stage->n_read - stage->n_wanted >= WINDOW_BYTES &&
-           !stage->is_closing) {
-        pthread_cond_wait(&stage->changed, &stage->mutex);
+           !stage->thread.is_closing) {
+        pthread_cond_wait(&stage->thread.changed, &stage->thread.mutex);
     }
-    const bool is_open = !stage->is_closing;
-    pthread_mutex_unlock(&stage->mutex);
+    const bool is_open = !stage->thread.is_closing;
+    pthread_mutex_unlock(&stage->thread.mutex);
     return is_open;
 }
 
 static void publish(imx_read_stage *stage, uint64_t n_bytes, bool is_done) {
-    pthread_mutex_lock(&stage->mutex);
+    pthread_mutex_lock(&stage->thread.mutex);
     stage->n_read += n_bytes;
     stage->is_done = is_done;
-    pthread_cond_broadcast(&stage->changed);
-    pthread_mutex_unlock(&stage->mutex);
+    pthread_cond_broadcast(&stage->thread.changed);
+    pthread_mutex_unlock(&stage->thread.mutex);
 }
 
 static bool read_file(imx_read_stage *stage, const imx_file_map *map, XXH3_state_t *hash) {
@@ -134,27 +130,26 @@ imx_status imx_read_stage_open(imx_read_stage **out, const imx_gguf *source, imx
     *out = NULL;
     IMX_TRY(imx_alloc_zeroed(&stage, 1, sizeof *stage, err));
     stage->source = source;
-    pthread_mutex_init(&stage->mutex, NULL);
-    pthread_cond_init(&stage->changed, NULL);
-    stage->has_thread = pthread_create(&stage->thread, NULL, read_files, stage) == 0;
-    if (!stage->has_thread) {
+    imx_stage_thread_init(&stage->thread);
+    const imx_status status = imx_stage_thread_start(&stage->thread, read_files, stage, err);
+    if (status != IMX_OK) {
         imx_read_stage_close(stage);
-        return imx_fail(err, IMX_ERR_MEMORY, "cannot start another thread");
+        return status;
     }
     *out = stage;
     return IMX_OK;
 }
 
 static void wait_until(imx_read_stage *stage, uint64_t position) {
-    pthread_mutex_lock(&stage->mutex);
+    pthread_mutex_lock(&stage->thread.mutex);
     if (position > stage->n_wanted) {
         stage->n_wanted = position;
-        pthread_cond_broadcast(&stage->changed);
+        pthread_cond_broadcast(&stage->thread.changed);
     }
     while (stage->n_read < position && !stage->is_done) {
-        pthread_cond_wait(&stage->changed, &stage->mutex);
+        pthread_cond_wait(&stage->thread.changed, &stage->thread.mutex);
     }
-    pthread_mutex_unlock(&stage->mutex);
+    pthread_mutex_unlock(&stage->thread.mutex);
 }
 
 void imx_read_stage_want(imx_read_stage *stage, const imx_gguf_tensor *tensor,
@@ -178,14 +173,6 @@ void imx_read_stage_close(imx_read_stage *stage) {
     if (stage == NULL) {
         return;
     }
-    if (stage->has_thread) {
-        pthread_mutex_lock(&stage->mutex);
-        stage->is_closing = true;
-        pthread_cond_broadcast(&stage->changed);
-        pthread_mutex_unlock(&stage->mutex);
-        pthread_join(stage->thread, NULL);
-    }
-    pthread_cond_destroy(&stage->changed);
-    pthread_mutex_destroy(&stage->mutex);
+    imx_stage_thread_stop(&stage->thread);
     free(stage);
 }

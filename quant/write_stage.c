@@ -6,12 +6,12 @@
 
 #include "quant/write_stage.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "formats/memory.h"
+#include "quant/stage_thread.h"
 
 enum { N_SLOTS = 3 }; // one being filled, one being written, one between
 
@@ -23,13 +23,9 @@ typedef struct write_slot {
 struct imx_write_stage {
     imx_output_files *files;
     write_slot slots[N_SLOTS];
-    pthread_t thread;
-    bool has_thread;
-    pthread_mutex_t mutex; // guards all below
-    pthread_cond_t changed;
+    imx_stage_thread thread; // its mutex guards all below
     uint64_t n_put;
     uint64_t n_written;
-    bool is_closing;
     imx_status status; // of the first write that failed
     imx_error error;
 };
@@ -49,10 +45,10 @@ static imx_status write_job(imx_output_files *files, const imx_write_job *job, i
 
 static void *write_jobs(void *context) {
     imx_write_stage *stage = context;
-    pthread_mutex_lock(&stage->mutex);
+    pthread_mutex_lock(&stage->thread.mutex);
     for (;;) {
-        while (stage->n_written == stage->n_put && !stage->is_closing) {
-            pthread_cond_wait(&stage->changed, &stage->mutex);
+        while (stage->n_written == stage->n_put && !stage->thread.is_closing) {
+            pthread_cond_wait(&stage->thread.changed, &stage->thread.mutex);
         }
         if (stage->n_written == stage->n_put) {
             break;
@@ -60,16 +56,16 @@ static void *write_jobs(void *context) {
         if (stage->status == IMX_OK) {
             const imx_write_job *job = &stage->slots[stage->n_written % N_SLOTS].job;
             imx_error error = {0};
-            pthread_mutex_unlock(&stage->mutex);
+            pthread_mutex_unlock(&stage->thread.mutex);
             const imx_status status = write_job(stage->files, job, &error);
-            pthread_mutex_lock(&stage->mutex);
+            pthread_mutex_lock(&stage->thread.mutex);
             stage->status = status;
             stage->error = error;
         }
         ++stage->n_written;
-        pthread_cond_broadcast(&stage->changed);
+        pthread_cond_broadcast(&stage->thread.changed);
     }
-    pthread_mutex_unlock(&stage->mutex);
+    pthread_mutex_unlock(&stage->thread.mutex);
     return NULL;
 }
 
@@ -83,11 +79,7 @@ static imx_status start(imx_write_stage *stage, size_t buffer_bytes, imx_error *
     for (size_t i = 0; i < N_SLOTS; ++i) {
         IMX_TRY(imx_alloc_aligned(&stage->slots[i].buffer, buffer_bytes, 1, err));
     }
-    if (pthread_create(&stage->thread, NULL, write_jobs, stage) != 0) {
-        return imx_fail(err, IMX_ERR_MEMORY, "cannot start another thread");
-    }
-    stage->has_thread = true;
-    return IMX_OK;
+    return imx_stage_thread_start(&stage->thread, write_jobs, stage, err);
 }
 
 imx_status imx_write_stage_open(imx_write_stage **out, imx_output_files *files, size_t buffer_bytes,
@@ -96,8 +88,7 @@ imx_status imx_write_stage_open(imx_write_stage **out, imx_output_files *files, 
     *out = NULL;
     IMX_TRY(imx_alloc_zeroed(&stage, 1, sizeof *stage, err));
     stage->files = files;
-    pthread_mutex_init(&stage->mutex, NULL);
-    pthread_cond_init(&stage->changed, NULL);
+    imx_stage_thread_init(&stage->thread);
     const imx_status status = start(stage, buffer_bytes, err);
     if (status != IMX_OK) {
         imx_write_stage_close(stage);
@@ -109,15 +100,15 @@ imx_status imx_write_stage_open(imx_write_stage **out, imx_output_files *files, 
 
 // Waits until at most `n_pending` jobs are left.
 static imx_status wait_for(imx_write_stage *stage, uint64_t n_pending, imx_error *err) {
-    pthread_mutex_lock(&stage->mutex);
+    pthread_mutex_lock(&stage->thread.mutex);
     while (stage->n_put - stage->n_written > n_pending) {
-        pthread_cond_wait(&stage->changed, &stage->mutex);
+        pthread_cond_wait(&stage->thread.changed, &stage->thread.mutex);
     }
     const imx_status status = stage->status;
     if (status != IMX_OK && err != NULL) {
         *err = stage->error;
     }
-    pthread_mutex_unlock(&stage->mutex);
+    pthread_mutex_unlock(&stage->thread.mutex);
     return status;
 }
 
@@ -128,11 +119,11 @@ imx_status imx_write_stage_turn(imx_write_stage *stage, uint8_t **buffer, imx_er
 }
 
 void imx_write_stage_put(imx_write_stage *stage, const imx_write_job *job) {
-    pthread_mutex_lock(&stage->mutex);
+    pthread_mutex_lock(&stage->thread.mutex);
     stage->slots[stage->n_put % N_SLOTS].job = *job;
     ++stage->n_put;
-    pthread_cond_broadcast(&stage->changed);
-    pthread_mutex_unlock(&stage->mutex);
+    pthread_cond_broadcast(&stage->thread.changed);
+    pthread_mutex_unlock(&stage->thread.mutex);
 }
 
 imx_status imx_write_stage_finish(imx_write_stage *stage, imx_error *err) {
@@ -143,15 +134,7 @@ void imx_write_stage_close(imx_write_stage *stage) {
     if (stage == NULL) {
         return;
     }
-    if (stage->has_thread) {
-        pthread_mutex_lock(&stage->mutex);
-        stage->is_closing = true;
-        pthread_cond_broadcast(&stage->changed);
-        pthread_mutex_unlock(&stage->mutex);
-        pthread_join(stage->thread, NULL);
-    }
-    pthread_cond_destroy(&stage->changed);
-    pthread_mutex_destroy(&stage->mutex);
+    imx_stage_thread_stop(&stage->thread);
     for (size_t i = 0; i < N_SLOTS; ++i) {
         free(stage->slots[i].buffer);
     }
