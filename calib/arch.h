@@ -1,61 +1,36 @@
 // SPDX-License-Identifier: MIT
 //
 // Architectures as data. One row says everything that tells a family of models from another: which
-// metadata it reads, which tensors it has and of what shape, which functions stand at the points
-// where families differ. The forward pass asks the row, never the name.
+// metadata means something to it, which tensors it has, which functions stand at the points where
+// families differ. The forward pass asks the row, never the name.
 
 #ifndef IMX_CALIB_ARCH_H
 #define IMX_CALIB_ARCH_H
 
-#include <stddef.h>
-
 #include "calib/hparams.h"
+#include "calib/role.h"
 #include "calib/row_ops.h"
 #include "formats/error.h"
 #include "formats/gguf.h"
 
-// What a tensor is for. Those from IMX_ROLE_ATTN_NORM on exist once per layer.
-typedef enum imx_role {
-    IMX_ROLE_TOKEN_EMBD,
-    IMX_ROLE_ROPE_FREQS, // divisors of the rotation frequencies
-    IMX_ROLE_OUTPUT_NORM,
-    IMX_ROLE_OUTPUT,
-    IMX_ROLE_ATTN_NORM,
-    IMX_ROLE_ATTN_Q,
-    IMX_ROLE_ATTN_K,
-    IMX_ROLE_ATTN_V,
-    IMX_ROLE_ATTN_OUTPUT,
-    IMX_ROLE_FFN_NORM,
-    IMX_ROLE_FFN_GATE,
-    IMX_ROLE_FFN_UP,
-    IMX_ROLE_FFN_DOWN,
-    IMX_N_ROLES,
-    IMX_FIRST_LAYER_ROLE = IMX_ROLE_ATTN_NORM,
-} imx_role;
-
-typedef enum imx_role_flag {
-    IMX_ROLE_OPTIONAL = 1,    // the weight may be absent
-    IMX_ROLE_HAS_PARTS = 2,   // bias and scale are known; each may be absent
-    IMX_ROLE_SCALES_BIAS = 4, // y = scale · (W x + bias) instead of scale · W x + bias
-} imx_role_flag;
-
-// Tensors of a role: STEM.weight and, where the row allows, STEM.bias (n_out) and STEM.scale (1),
-// in a layer with "blk.N." in front. Together they compute y = scale · W x + bias.
-typedef struct imx_role_row {
-    const char *stem; // NULL: the architecture has no such role
-    imx_dim n_in;     // IMX_DIM_ONE: a vector (n_out)
-    imx_dim n_out;
-    unsigned flags; // of imx_role_flag
-} imx_role_row;
+typedef enum imx_trait {
+    IMX_TRAIT_PLAIN_NORMS = 1,           // norms have no weights
+    IMX_TRAIT_ROTATES_BEFORE_NORM = 2,   // queries and keys are rotated, then normed
+    IMX_TRAIT_LOGITS_ARE_DIVIDED = 4,    // by logit_scale, instead of multiplied
+    IMX_TRAIT_PARALLEL_WITHOUT_NORM = 8, // a layer without ffn_norm is parallel
+} imx_trait;
 
 typedef struct imx_arch {
-    const char *name; // value of general.architecture, prefix of its keys
-    const imx_hparam_row *hparams;
-    size_t n_hparams;
-    const imx_role_row *roles; // (IMX_N_ROLES), indexed by role
-    imx_norm_fn *norm;
-    imx_rotate_fn *rotate; // queries and keys by position
-    imx_gate_fn *gate;     // joins the two inner products of the feed-forward network
+    const char *name;          // value of general.architecture, prefix of its keys
+    unsigned keys;             // of imx_key_group
+    imx_role_set roles;        // that it has
+    imx_role_set optional;     // of these, may be absent
+    imx_norm_fn *norm;         //
+    imx_rotate_fn *rotate;     // queries and keys by position; NULL: they are not rotated
+    imx_activate_fn *activate; // in the feed-forward network
+    unsigned traits;           // of imx_trait
+    imx_hparams defaults;      // where the metadata is silent
+    void (*finish)(imx_hparams *hparams); // see imx_hparams_rules; may be NULL
 } imx_arch;
 
 // The row of the model's general.architecture; IMX_ERR_UNSUPPORTED lists those that exist.

@@ -5,57 +5,36 @@
 
 #include "calib/arch.h"
 
-enum {
-    OPTIONAL = IMX_ROLE_OPTIONAL,
-    PARTS = IMX_ROLE_HAS_PARTS,
-    SCALES_BIAS = IMX_ROLE_SCALES_BIAS,
-};
-
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+#define ROLE(name)      ((imx_role_set)1 << IMX_ROLE_##name)
 
-// Llama 1 to 3, Mistral, Yi, SmolLM and TinyLlama: RMS norm before each half of a layer, rotation
-// of neighbouring pairs, SiLU gate, grouped-query attention.
+// Roles that go together.
 // clang-format off
-static const imx_hparam_row llama_hparams[] = {
-    {"embedding_length",                 IMX_HPARAM_U32(n_embd),     true},
-    {"block_count",                      IMX_HPARAM_U32(n_layers),   true},
-    {"feed_forward_length",              IMX_HPARAM_U32(n_ff),       true},
-    {"attention.head_count",             IMX_HPARAM_U32(n_heads),    true},
-    {"attention.head_count_kv",          IMX_HPARAM_U32(n_kv_heads), false},
-    {"attention.key_length",             IMX_HPARAM_U32(head_dim_k), false},
-    {"attention.value_length",           IMX_HPARAM_U32(head_dim_v), false},
-    {"attention.layer_norm_rms_epsilon", IMX_HPARAM_F32(norm_eps),   true},
-    {"rope.dimension_count",             IMX_HPARAM_U32(n_rot),      false},
-    {"rope.freq_base",                   IMX_HPARAM_F32(rope_base),  false},
-    {"rope.scale_linear",                IMX_HPARAM_F32(rope_factor), false},
-    {"rope.scaling.factor",              IMX_HPARAM_F32(rope_factor), false},
-};
-
-static const imx_role_row llama_roles[IMX_N_ROLES] = {
-    [IMX_ROLE_TOKEN_EMBD]  = {"token_embd",  IMX_DIM_EMBD, IMX_DIM_VOCAB, 0},
-    [IMX_ROLE_ROPE_FREQS]  = {"rope_freqs",  IMX_DIM_ONE,  IMX_DIM_PAIRS, OPTIONAL},
-    [IMX_ROLE_OUTPUT_NORM] = {"output_norm", IMX_DIM_ONE,  IMX_DIM_EMBD,  0},
-    [IMX_ROLE_OUTPUT]      = {"output",      IMX_DIM_EMBD, IMX_DIM_VOCAB, OPTIONAL | PARTS},
-    [IMX_ROLE_ATTN_NORM]   = {"attn_norm",   IMX_DIM_ONE,  IMX_DIM_EMBD,  0},
-    [IMX_ROLE_ATTN_Q]      = {"attn_q",      IMX_DIM_EMBD, IMX_DIM_Q,     PARTS},
-    [IMX_ROLE_ATTN_K]      = {"attn_k",      IMX_DIM_EMBD, IMX_DIM_K,     PARTS},
-    [IMX_ROLE_ATTN_V]      = {"attn_v",      IMX_DIM_EMBD, IMX_DIM_V,     PARTS},
-    [IMX_ROLE_ATTN_OUTPUT] = {"attn_output", IMX_DIM_MIX,  IMX_DIM_EMBD,  PARTS},
-    [IMX_ROLE_FFN_NORM]    = {"ffn_norm",    IMX_DIM_ONE,  IMX_DIM_EMBD,  0},
-    [IMX_ROLE_FFN_GATE]    = {"ffn_gate",    IMX_DIM_EMBD, IMX_DIM_FF,    PARTS | SCALES_BIAS},
-    [IMX_ROLE_FFN_UP]      = {"ffn_up",      IMX_DIM_EMBD, IMX_DIM_FF,    PARTS | SCALES_BIAS},
-    [IMX_ROLE_FFN_DOWN]    = {"ffn_down",    IMX_DIM_FF,   IMX_DIM_EMBD,  PARTS | SCALES_BIAS},
-};
+#define EMBEDDING  (ROLE(TOKEN_EMBD) | ROLE(OUTPUT_NORM) | ROLE(OUTPUT))
+#define SEPARATE   (ROLE(ATTN_Q) | ROLE(ATTN_K) | ROLE(ATTN_V) | ROLE(ATTN_OUTPUT))
+#define FUSED      (ROLE(ATTN_QKV) | ROLE(ATTN_OUTPUT))
+#define ATTENTION  (SEPARATE | FUSED)
+#define GATED      (ROLE(FFN_GATE) | ROLE(FFN_UP) | ROLE(FFN_DOWN))
+#define UNGATED    (ROLE(FFN_UP) | ROLE(FFN_DOWN))
+#define EXPERTS    (ROLE(ROUTER) | ROLE(EXPERTS_GATE) | ROLE(EXPERTS_UP) | \
+                    ROLE(EXPERTS_GATE_UP) | ROLE(EXPERTS_DOWN))
+#define SHARED     (ROLE(SHARED_GATE) | ROLE(SHARED_UP) | ROLE(SHARED_DOWN))
+#define PRE_NORMS  (ROLE(ATTN_NORM) | ROLE(FFN_NORM))
+#define POST_NORMS (ROLE(ATTN_POST_NORM) | ROLE(FFN_POST_NORM))
+#define HEAD_NORMS (ROLE(ATTN_Q_NORM) | ROLE(ATTN_K_NORM))
 
 static const imx_arch archs[] = {
     {
+        // Llama 1 to 3, Mistral, Mixtral, Yi, SmolLM and TinyLlama: RMS norm before each half of a
+        // layer, rotation of neighbouring pairs, SiLU gate, grouped-query attention.
         .name = "llama",
-        .hparams = llama_hparams,
-        .n_hparams = COUNT_OF(llama_hparams),
-        .roles = llama_roles,
+        .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_EXPERTS,
+        .roles = EMBEDDING | ROLE(ROPE_FREQS) | PRE_NORMS | ATTENTION | GATED | EXPERTS,
+        .optional = ROLE(OUTPUT) | ROLE(ROPE_FREQS),
         .norm = imx_norm_rms,
         .rotate = imx_rotate_pairs,
-        .gate = imx_gate_silu,
+        .activate = imx_activate_silu,
+        .defaults = {.normalises_gates = 1},
     },
 };
 // clang-format on

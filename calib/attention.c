@@ -5,6 +5,10 @@
 //     S = Q Kᵀ          P[i][j] = exp(scale · (S[i][j] − max_j S[i][j])) for j <= i, else 0
 //     O = P V           O[i] /= sum_j P[i][j]
 //
+// Some models change the scores first: they are held within ±softcap, or fall with the distance of
+// the tokens, by a slope of each head (ALiBi). A window leaves out keys that are too far back. A
+// sink is one more score, of a key whose value is zero: it takes its share of the sum.
+//
 // The rows of Q are taken QUERIES at a time, and only against the keys up to the last of them: the
 // scores of one such block are all that is kept, and of the upper triangle, which counts for
 // nothing, only its diagonal blocks are computed. The division comes last because rows of O are
@@ -15,6 +19,7 @@
 
 #include "calib/attention.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +34,8 @@ typedef struct head_view {
     const float *q, *k, *v; // first row of the chunk, first value of the head
     float *out;
     size_t n; // tokens of the chunk
-    size_t q_stride, k_stride, v_stride, out_stride;
+    size_t head;
+    size_t out_stride;
 } head_view;
 
 static head_view view_head(const imx_attention *a, size_t chunk, size_t head) {
@@ -37,25 +43,41 @@ static head_view view_head(const imx_attention *a, size_t chunk, size_t head) {
     const size_t row = a->starts[chunk] - a->starts[0];
     head_view h = {
         .n = a->starts[chunk + 1] - a->starts[chunk],
-        .q_stride = a->n_heads * a->head_dim_k,
-        .k_stride = a->n_kv_heads * a->head_dim_k,
-        .v_stride = a->n_kv_heads * a->head_dim_v,
+        .head = head,
         .out_stride = a->n_heads * a->head_dim_v,
     };
-    h.q = a->q + row * h.q_stride + head * a->head_dim_k;
-    h.k = a->k + row * h.k_stride + kv_head * a->head_dim_k;
-    h.v = a->v + row * h.v_stride + kv_head * a->head_dim_v;
+    h.q = a->q + row * a->q_stride + head * a->head_dim_k;
+    h.k = a->k + row * a->k_stride + kv_head * a->head_dim_k;
+    h.v = a->v + row * a->v_stride + kv_head * a->head_dim_v;
     h.out = a->out + row * h.out_stride + head * a->head_dim_v;
     return h;
 }
 
-// Turns the first n_seen of n scores into unnormalised probabilities, the others into zeros, and
-// returns the sum.
-static float weigh_keys(float *scores, size_t n_seen, size_t n, float scale) {
-    float sum;
-    imx_exponentiate(scores, n_seen, scale, &sum);
-    memset(scores + n_seen, 0, (n - n_seen) * sizeof *scores);
-    return sum;
+// Scores of query `i` with the keys from `begin` up to itself, as the softmax wants them, and the
+// scale that is still to be applied.
+static float shape_scores(const imx_attention *a, size_t head, float *scores, size_t begin,
+                          size_t i) {
+    if (a->softcap == 0 && a->slopes == NULL && a->sinks == NULL) {
+        return a->scale;
+    }
+    for (size_t j = begin; j <= i; ++j) {
+        float score = a->scale * scores[j];
+        score = a->softcap > 0 ? a->softcap * tanhf(score / a->softcap) : score;
+        scores[j] = a->slopes != NULL ? score - a->slopes[head] * (float)(i - j) : score;
+    }
+    return 1;
+}
+
+// Turns the n scores of query i into unnormalised probabilities, zeros where it does not attend,
+// and returns what their sum is with the sink.
+static float weigh_keys(const imx_attention *a, size_t head, float *scores, size_t i, size_t n) {
+    const size_t begin = a->window > 0 && i >= a->window ? i + 1 - a->window : 0;
+    const float scale = shape_scores(a, head, scores, begin, i);
+    float sum, max;
+    imx_exponentiate(scores + begin, i + 1 - begin, scale, &sum, &max);
+    memset(scores, 0, begin * sizeof *scores);
+    memset(scores + i + 1, 0, (n - i - 1) * sizeof *scores);
+    return a->sinks != NULL ? sum + expf(a->sinks[head] - max) : sum;
 }
 
 static imx_status attend_queries(const imx_attention *a, const head_view *h, size_t first,
@@ -68,16 +90,16 @@ static imx_status attend_queries(const imx_attention *a, const head_view *h, siz
         .m = n_queries,
         .n = n_keys,
         .k = a->head_dim_k,
-        .a = h->q + first * h->q_stride,
-        .a_stride = h->q_stride,
+        .a = h->q + first * a->q_stride,
+        .a_stride = a->q_stride,
         .b = h->k,
-        .b_stride = h->k_stride,
+        .b_stride = a->k_stride,
         .b_is_rows = true,
         .c = scores,
         .c_stride = n_keys,
     }));
     for (size_t i = 0; i < n_queries; ++i) {
-        sums[i] = weigh_keys(scores + i * n_keys, first + i + 1, n_keys, a->scale);
+        sums[i] = weigh_keys(a, h->head, scores + i * n_keys, first + i, n_keys);
     }
     IMX_TRY(imx_gemm_run(&(imx_gemm){
         .m = n_queries,
@@ -86,7 +108,7 @@ static imx_status attend_queries(const imx_attention *a, const head_view *h, siz
         .a = scores,
         .a_stride = n_keys,
         .b = h->v,
-        .b_stride = h->v_stride,
+        .b_stride = a->v_stride,
         .c = out,
         .c_stride = h->out_stride,
     }));

@@ -176,7 +176,7 @@ static imx_status put_sums(sealed_file *out, const imx_imatrix *imatrix, imx_err
 
 static imx_status put_stream(sealed_file *out, const imx_checkpoint *checkpoint, imx_error *err) {
     const size_t n_tokens = checkpoint->corpus->n_tokens;
-    const size_t step = imx_walk_block_rows(checkpoint->corpus);
+    const size_t step = checkpoint->max_rows;
     for (size_t i = 0; i < n_tokens; i += step) {
         const size_t n = imx_piece_len(n_tokens, i, step);
         float *rows;
@@ -325,7 +325,7 @@ static imx_status get_stream(const imx_gguf *gguf, const imx_checkpoint *checkpo
                              imx_error *err) {
     const imx_gguf_tensor *tensor = imx_gguf_find_tensor(gguf, STREAM);
     const size_t n_tokens = checkpoint->corpus->n_tokens;
-    const size_t step = imx_walk_block_rows(checkpoint->corpus);
+    const size_t step = checkpoint->max_rows;
     const size_t row_bytes = checkpoint->n_embd * sizeof(float);
     if (tensor == NULL || tensor->size_bytes != n_tokens * row_bytes) {
         return fail_damaged(gguf->path, err);

@@ -30,6 +30,7 @@ typedef struct imx_checkpoint {
     imx_imatrix *imatrix; // entries and left_out_chunks; the rest is not kept
     imx_residual_stream *stream;
     size_t n_embd;
+    size_t max_rows; // that the stream can load at a time
 } imx_checkpoint;
 
 // Writes to `path`, by way of "PATH.partial". On failure an older checkpoint is untouched.

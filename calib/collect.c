@@ -64,6 +64,11 @@ static imx_status find_entry(const collector *c, const imx_walk_input *input, si
                                             input->n_mats, true, entry, err);
 }
 
+// The token of the corpus that a row of an input is.
+static size_t token_of(const imx_walk_input *input, size_t row) {
+    return input->tokens != NULL ? input->tokens[row] : input->first_token + row;
+}
+
 static imx_column_stats stats_of(const imx_imatrix_entry *entry, uint32_t mat) {
     const size_t begin = (size_t)mat * (size_t)entry->n_cols;
     return (imx_column_stats){entry->in_sum + begin, entry->in_sum2 + begin, entry->in_max + begin};
@@ -83,54 +88,72 @@ static bool are_usable(const imx_column_stats *stats, size_t n_cols) {
     return usable;
 }
 
-// From here on no sum takes the chunk, whose rows `x` (n_rows, n_cols) hold a value that cannot be
-// used.
-static void leave_out(collector *c, const imx_walk_input *input, size_t chunk, const float *x) {
+// Rows of an input that are of one chunk.
+typedef struct chunk_rows {
+    size_t chunk;
+    const float *x; // (n_rows, n_cols)
+    size_t n_rows;
+} chunk_rows;
+
+// From here on no sum takes the chunk, whose rows hold a value that cannot be used.
+static void leave_out(collector *c, const imx_walk_input *input, const chunk_rows *rows) {
     size_t i = 0;
-    while (fabs((double)x[i]) <= largest_input) {
+    while (fabs((double)rows->x[i]) <= largest_input) {
         ++i;
     }
-    c->left_out[chunk] = true;
+    c->left_out[rows->chunk] = true;
     ++c->n_left_out;
     if (c->first_failure.status == IMX_OK) {
+        const size_t row = (size_t)(rows->x - input->x) / input->n_cols + i / input->n_cols;
         imx_error_set(&c->first_failure, IMX_ERR_FORMAT,
                       "%s: the input of '%s' is not finite in chunk %zu at token %zu, column %zu "
                       "(%g); the weights before it are damaged or overflow",
-                      imx_model_gguf(c->model)->path, input->weights[0], chunk, i / input->n_cols,
-                      i % input->n_cols, (double)x[i]);
+                      imx_model_gguf(c->model)->path, input->weights[0], rows->chunk,
+                      token_of(input, row) - c->corpus->starts[rows->chunk], i % input->n_cols,
+                      (double)rows->x[i]);
     }
 }
 
 // Adds the rows of one chunk, all or none.
-static void add_chunk(collector *c, const imx_walk_input *input, imx_imatrix_entry *entry,
-                      size_t chunk) {
-    const size_t n_rows = imx_corpus_chunk_len(c->corpus, chunk);
-    const float *x = input->x + (c->corpus->starts[chunk] - input->first_token) * input->n_cols;
+static void add_rows_of_chunk(collector *c, const imx_walk_input *input, imx_imatrix_entry *entry,
+                              const chunk_rows *rows) {
     const imx_column_stats stats = stats_of(entry, input->mat);
     const imx_column_stats saved = {c->saved, c->saved + input->n_cols,
                                     c->saved + 2 * input->n_cols};
     copy_stats(&saved, &stats, input->n_cols);
-    imx_column_stats_add(&stats, x, n_rows, input->n_cols, c->n_threads);
+    imx_column_stats_add(&stats, rows->x, rows->n_rows, input->n_cols, c->n_threads);
     if (are_usable(&stats, input->n_cols)) {
-        entry->counts[input->mat] += (double)n_rows;
+        entry->counts[input->mat] += (double)rows->n_rows;
     } else {
         copy_stats(&stats, &saved, input->n_cols);
-        leave_out(c, input, chunk, x);
+        leave_out(c, input, rows);
     }
 }
 
-// The chunk that begins with token `first`.
-static size_t chunk_at(const imx_corpus *corpus, size_t first) {
+// The chunk that holds a token.
+static size_t chunk_of(const imx_corpus *corpus, size_t token) {
     size_t begin = 0, end = corpus->n_chunks;
-    while (begin < end) {
+    while (end - begin > 1) {
         const size_t middle = begin + (end - begin) / 2;
-        if (corpus->starts[middle] < first) {
-            begin = middle + 1;
+        if (corpus->starts[middle] <= token) {
+            begin = middle;
         } else {
             end = middle;
         }
     }
     return begin;
+}
+
+// The rows from `first` on that are of the same chunk.
+static chunk_rows rows_of_chunk(const imx_corpus *corpus, const imx_walk_input *input,
+                                size_t first) {
+    chunk_rows rows = {.chunk = chunk_of(corpus, token_of(input, first)),
+                       .x = input->x + first * input->n_cols};
+    while (first + rows.n_rows < input->n_rows &&
+           token_of(input, first + rows.n_rows) < corpus->starts[rows.chunk + 1]) {
+        ++rows.n_rows;
+    }
+    return rows;
 }
 
 static imx_status copy_to_others(const collector *c, const imx_walk_input *input, imx_error *err) {
@@ -151,12 +174,12 @@ static imx_status add_input(void *context, const imx_walk_input *input, imx_erro
     imx_imatrix_entry *entry;
     IMX_TRY(find_entry(c, input, 0, &entry, err));
     IMX_TRY(imx_grow(&c->saved, &c->saved_capacity, N_SUMS * input->n_cols, sizeof *c->saved, err));
-    const size_t end = input->first_token + input->n_rows;
-    for (size_t chunk = chunk_at(c->corpus, input->first_token);
-         chunk < c->corpus->n_chunks && c->corpus->starts[chunk] < end; ++chunk) {
-        if (!c->left_out[chunk]) {
-            add_chunk(c, input, entry, chunk);
+    for (size_t i = 0; i < input->n_rows;) {
+        const chunk_rows rows = rows_of_chunk(c->corpus, input, i);
+        if (!c->left_out[rows.chunk]) {
+            add_rows_of_chunk(c, input, entry, &rows);
         }
+        i += rows.n_rows;
     }
     if (c->n_left_out == c->corpus->n_chunks) {
         return imx_fail(err, IMX_ERR_FORMAT, "%s; no chunk is left", c->first_failure.message);
@@ -190,6 +213,7 @@ static imx_checkpoint describe_run(const collector *c) {
         .imatrix = c->imatrix,
         .stream = c->stream,
         .n_embd = imx_model_n_embd(c->model),
+        .max_rows = imx_walk_block_rows(c->model, c->corpus),
     };
 }
 
@@ -270,7 +294,8 @@ static imx_status prepare(collector *c, bool perplexity, imx_error *err) {
              options->process_output, perplexity);
     IMX_TRY(imx_alloc_zeroed(&c->left_out, c->corpus->n_chunks, sizeof *c->left_out, err));
     IMX_TRY(imx_residual_stream_new(&c->stream, c->corpus->n_tokens, imx_model_n_embd(c->model),
-                                    imx_walk_block_rows(c->corpus), options->scratch_beside, err));
+                                    imx_walk_block_rows(c->model, c->corpus),
+                                    options->scratch_beside, err));
     IMX_TRY(resume(c, err));
     if (listener != NULL) {
         listener->on_start(listener->context, &c->start);

@@ -41,8 +41,7 @@ static uint64_t count_columns(const imx_collect_demand *demand) {
     for (imx_role role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
         for (uint32_t layer = 0; layer < model->hparams.n_layers; ++layer) {
             const imx_gguf_tensor *weight = model->bindings[layer][role].weight;
-            const bool is_product = model->arch->roles[role].n_in != IMX_DIM_ONE;
-            n += weight != NULL && is_product ? input_columns(weight) : 0;
+            n += weight != NULL && imx_role_is_product(role) ? input_columns(weight) : 0;
         }
     }
     return n + (demand->process_output ? model->hparams.n_embd : 0);
@@ -76,7 +75,7 @@ imx_status imx_collect_plan_make(imx_collect_plan *plan, const imx_collect_deman
                                  imx_error *err) {
     const uint64_t row_bytes = demand->model->hparams.n_embd * sizeof(float);
     const uint64_t stream_bytes = demand->corpus->n_tokens * row_bytes;
-    const uint64_t block_bytes = imx_walk_block_rows(demand->corpus) * row_bytes;
+    const uint64_t block_bytes = imx_walk_block_rows(demand->model, demand->corpus) * row_bytes;
     const uint64_t limit = demand->limit_bytes > 0 ? demand->limit_bytes : UINT64_MAX;
     const uint64_t least = least_memory(demand, block_bytes);
     const uint64_t whole = least - block_bytes + stream_bytes;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "calib/model_internal.h"
@@ -9,16 +10,23 @@
 #include "formats/memory.h"
 
 struct imx_head {
+    const imx_model *model;
     imx_param param;
     int n_threads;
 };
 
+static imx_status load(imx_head *head, imx_error *err) {
+    IMX_TRY(imx_param_load(&head->param, head->model, imx_model_head_role(head->model), 0,
+                           head->n_threads, err));
+    return imx_param_unpack(&head->param, 0, head->n_threads, err);
+}
+
 imx_status imx_head_open(imx_head **out, const imx_model *model, int n_threads, imx_error *err) {
     IMX_TRY(imx_alloc_zeroed(out, 1, sizeof **out, err));
     imx_head *head = *out;
+    head->model = model;
     head->n_threads = imx_thread_count(n_threads);
-    const imx_status status =
-        imx_param_unpack(&head->param, model, imx_model_head_role(model), 0, head->n_threads, err);
+    const imx_status status = load(head, err);
     if (status != IMX_OK) {
         imx_head_close(head);
         *out = NULL;
@@ -26,9 +34,30 @@ imx_status imx_head_open(imx_head **out, const imx_model *model, int n_threads, 
     return status;
 }
 
+// logits = softcap · tanh(scale · logits / softcap)
+static void shape_logits(const imx_head *head, float *logits, size_t n) {
+    const imx_hparams *hparams = &head->model->hparams;
+    const bool is_divided = (head->model->arch->traits & IMX_TRAIT_LOGITS_ARE_DIVIDED) != 0;
+    const float factor = hparams->logit_scale == 0 ? 1
+                         : is_divided              ? 1 / hparams->logit_scale
+                                                   : hparams->logit_scale;
+    const float cap = hparams->logit_softcap;
+    if (factor == 1 && cap == 0) {
+        return;
+    }
+#pragma omp parallel for num_threads(head->n_threads)
+    for (size_t i = 0; i < n; ++i) {
+        const float logit = factor * logits[i];
+        logits[i] = cap > 0 ? cap * tanhf(logit / cap) : logit;
+    }
+}
+
 imx_status imx_head_logits(imx_head *head, const float *hidden, size_t n_rows, float *logits,
                            imx_error *err) {
-    return imx_param_apply(&head->param, hidden, n_rows, logits, head->n_threads, err);
+    IMX_TRY(imx_param_apply(&head->param, hidden, head->param.n_in, n_rows, logits,
+                            head->param.n_out, head->n_threads, err));
+    shape_logits(head, logits, n_rows * head->param.n_out);
+    return IMX_OK;
 }
 
 void imx_head_close(imx_head *head) {

@@ -2,12 +2,15 @@
 //
 // A layer adds two changes to the residual stream x, each computed from a norm of x:
 //
-//     x += W_output · attention(rotated W_q n, rotated W_k n, W_v n)      n = norm(x)
-//     x += W_down · (activation(W_gate n) ∘ W_up n)                       n = norm(x)
+//     x += attention(norm(x))        x += network(norm(x))
+//
+// Where families differ: a change may be normed before it is added, or scaled; a norm may be
+// missing; and both changes may be computed from the same x before either is added ("parallel").
+// What is inside the attention, the network and the mixture of experts is in files of their own.
 
 #include "calib/layer.h"
 
-#include <math.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,219 +18,286 @@
 #include "calib/split.h"
 #include "formats/memory.h"
 
-// The scratch memory of a block: what each kind of row is made of.
-static const struct {
-    size_t offset; // of the float * in imx_layer
+enum { PER_PIECE, PER_BLOCK };
+enum { ALL_MODELS, LATENT_ONLY, EXPERTS_ONLY };
+
+// The scratch memory: what each kind of row is made of.
+static const struct scratch_row {
+    size_t offset; // of the pointer in imx_layer
+    int rows;
+    int models;
     imx_dim dim;
 } scratch[] = {
-    {offsetof(imx_layer, normed), IMX_DIM_EMBD}, {offsetof(imx_layer, q), IMX_DIM_Q},
-    {offsetof(imx_layer, k), IMX_DIM_K},         {offsetof(imx_layer, v), IMX_DIM_V},
-    {offsetof(imx_layer, mixed), IMX_DIM_MIX},   {offsetof(imx_layer, gate), IMX_DIM_FF},
-    {offsetof(imx_layer, up), IMX_DIM_FF},       {offsetof(imx_layer, change), IMX_DIM_EMBD},
+    {offsetof(imx_layer, positions), PER_PIECE, ALL_MODELS, IMX_DIM_ONE},
+    {offsetof(imx_layer, qkv), PER_PIECE, ALL_MODELS, IMX_DIM_QKV},
+    {offsetof(imx_layer, mixed), PER_PIECE, ALL_MODELS, IMX_DIM_MIX},
+    {offsetof(imx_layer, gate), PER_PIECE, ALL_MODELS, IMX_DIM_FF_WIDEST_TWICE},
+    {offsetof(imx_layer, up), PER_PIECE, ALL_MODELS, IMX_DIM_FF_WIDEST},
+    {offsetof(imx_layer, q_low), PER_PIECE, LATENT_ONLY, IMX_DIM_Q_RANK},
+    {offsetof(imx_layer, latent), PER_PIECE, LATENT_ONLY, IMX_DIM_LATENT_AND_ROT},
+    {offsetof(imx_layer, absorbed), PER_PIECE, LATENT_ONLY, IMX_DIM_ABSORBED},
+    {offsetof(imx_layer, mixed_latent), PER_PIECE, LATENT_ONLY, IMX_DIM_MIX_LATENT},
+    {offsetof(imx_layer, normed), PER_BLOCK, ALL_MODELS, IMX_DIM_EMBD},
+    {offsetof(imx_layer, change), PER_BLOCK, ALL_MODELS, IMX_DIM_EMBD},
+    {offsetof(imx_layer, gathered), PER_PIECE, EXPERTS_ONLY, IMX_DIM_EMBD},
+    {offsetof(imx_layer, expert_out), PER_PIECE, EXPERTS_ONLY, IMX_DIM_EMBD},
+    {offsetof(imx_layer, gate_weights), PER_BLOCK, EXPERTS_ONLY, IMX_DIM_EXPERTS},
+    {offsetof(imx_layer, rows), PER_BLOCK, EXPERTS_ONLY, IMX_DIM_ONE},
+    {offsetof(imx_layer, tokens), PER_BLOCK, EXPERTS_ONLY, IMX_DIM_ONE},
 };
 
 enum { N_SCRATCH = sizeof scratch / sizeof *scratch };
 
-static float **scratch_rows(imx_layer *layer, size_t i) {
+_Static_assert(sizeof(float) == sizeof(uint32_t), "all scratch values are of one size");
+
+static float **scratch_pointer(imx_layer *layer, size_t i) {
     return (float **)((uintptr_t)layer + scratch[i].offset);
 }
 
-static imx_status open_rope(imx_layer *layer, imx_error *err) {
-    const imx_hparams *hparams = &layer->model->hparams;
+static size_t piece_rows(const imx_layer_settings *settings) {
+    const size_t most =
+        settings->n_ctx > IMX_LAYER_PIECE_TOKENS ? settings->n_ctx : IMX_LAYER_PIECE_TOKENS;
+    return settings->max_rows < most ? settings->max_rows : most;
+}
+
+// Values of scratch memory of kind `i`.
+static size_t scratch_values(const imx_layer_settings *settings, size_t i) {
+    const imx_model *model = settings->model;
+    const bool is_two_products = !imx_role_is_in(model->arch->roles, IMX_ROLE_FFN_GATE_UP) &&
+                                 !imx_role_is_in(model->arch->roles, IMX_ROLE_EXPERTS_GATE_UP);
+    const bool is_needed =
+        scratch[i].models == ALL_MODELS ||
+        (scratch[i].models == LATENT_ONLY ? model->hparams.latent : model->hparams.n_experts) > 0;
+    const size_t n_rows = scratch[i].rows == PER_PIECE ? piece_rows(settings) : settings->max_rows;
+    const size_t n = is_needed ? n_rows * imx_model_dim(model, scratch[i].dim) : 0;
+    return scratch[i].dim == IMX_DIM_FF_WIDEST_TWICE && is_two_products ? n / 2 : n;
+}
+
+// Llama 3 and its like carry one set of divisors, others one for contexts beyond the original one
+// and one for the rest.
+static imx_role rope_divisors(const imx_layer_settings *settings) {
+    const imx_model *model = settings->model;
+    if (model->hparams.rope_scaling != IMX_ROPE_SCALING_LONGROPE) {
+        return IMX_ROLE_ROPE_FREQS;
+    }
+    return settings->n_ctx > model->hparams.n_original_context ? IMX_ROLE_ROPE_LONG
+                                                               : IMX_ROLE_ROPE_SHORT;
+}
+
+static imx_status open_ropes(imx_layer *layer, imx_error *err) {
+    const imx_hparams *hparams = &layer->settings.model->hparams;
     imx_param divisors = {0};
     imx_status status;
-    IMX_TRY_GOTO(done, imx_param_unpack(&divisors, layer->model, IMX_ROLE_ROPE_FREQS, 0, 1, err));
-    IMX_TRY_GOTO(done,
-                 imx_rope_open(&layer->rope, layer->n_ctx, hparams->n_rot / 2, hparams->rope_base,
-                               hparams->rope_factor, divisors.weight, err));
+    IMX_TRY_GOTO(done, imx_param_load(&divisors, layer->settings.model,
+                                      rope_divisors(&layer->settings), 0, 1, err));
+    for (int is_windowed = 0; is_windowed < 2; ++is_windowed) {
+        IMX_TRY_GOTO(done, imx_rope_open(&layer->ropes[is_windowed], layer->settings.n_ctx, hparams,
+                                         is_windowed, divisors.vector, err));
+    }
 done:
     imx_param_free(&divisors);
     return status;
 }
 
-imx_status imx_layer_open(imx_layer *layer, const imx_model *model, size_t n_ctx, size_t max_rows,
-                          const imx_walk_hook *hook, int n_threads, imx_error *err) {
-    *layer = (imx_layer){.model = model, .hook = hook, .n_threads = n_threads, .n_ctx = n_ctx};
-    IMX_TRY(imx_alloc_zeroed(&layer->positions, max_rows, sizeof *layer->positions, err));
+imx_status imx_layer_open(imx_layer *layer, const imx_layer_settings *settings, imx_error *err) {
+    *layer = (imx_layer){.settings = *settings, .piece_rows = piece_rows(settings)};
     for (size_t i = 0; i < N_SCRATCH; ++i) {
-        const size_t row_bytes = imx_hparams_dim(&model->hparams, scratch[i].dim) * sizeof(float);
-        IMX_TRY(imx_alloc_aligned(scratch_rows(layer, i), max_rows, row_bytes, err));
+        IMX_TRY(imx_alloc_aligned(scratch_pointer(layer, i), scratch_values(settings, i),
+                                  sizeof(float), err));
     }
-    return open_rope(layer, err);
+    IMX_TRY(imx_layer_open_slopes(layer, err));
+    return open_ropes(layer, err);
 }
 
 void imx_layer_close(imx_layer *layer) {
     for (size_t role = 0; role < IMX_N_ROLES; ++role) {
         imx_param_free(&layer->params[role]);
     }
-    imx_rope_close(&layer->rope);
-    free(layer->positions);
+    imx_rope_close(&layer->ropes[0]);
+    imx_rope_close(&layer->ropes[1]);
+    free(layer->slopes);
     for (size_t i = 0; i < N_SCRATCH; ++i) {
-        free(*scratch_rows(layer, i));
+        free(*scratch_pointer(layer, i));
     }
 }
 
-uint64_t imx_layer_bytes(const imx_model *model, size_t n_ctx, size_t max_rows, int n_threads) {
-    const imx_hparams *hparams = &model->hparams;
-    uint64_t n_floats = 2 * n_ctx * (hparams->n_rot / 2);
+// The most a role takes in any layer.
+static uint64_t most_param_bytes(const imx_model *model, imx_role role) {
+    uint64_t most = 0;
+    for (uint32_t layer = 0; layer < model->hparams.n_layers; ++layer) {
+        const uint64_t n_bytes = imx_param_bytes(model, role, layer);
+        most = n_bytes > most ? n_bytes : most;
+    }
+    return most;
+}
+
+uint64_t imx_layer_bytes(const imx_layer_settings *settings) {
+    const imx_model *model = settings->model;
+    uint64_t n_bytes = 4 * settings->n_ctx * imx_model_dim(model, IMX_DIM_PAIRS) * sizeof(float) +
+                       imx_attention_scratch_bytes(settings->n_ctx, settings->n_threads);
     for (size_t i = 0; i < N_SCRATCH; ++i) {
-        n_floats += max_rows * imx_hparams_dim(hparams, scratch[i].dim);
+        n_bytes += scratch_values(settings, i) * sizeof(float);
     }
-    for (imx_role role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
-        const imx_role_row *row = &model->arch->roles[role];
-        if (row->stem != NULL) { // a bias, if there is one, is as long as a column
-            n_floats +=
-                (imx_hparams_dim(hparams, row->n_in) + 1) * imx_hparams_dim(hparams, row->n_out);
-        }
+    for (imx_role role = 0; role < IMX_N_ROLES; ++role) {
+        const bool is_whole_vocabulary = role == IMX_ROLE_TOKEN_EMBD || role == IMX_ROLE_OUTPUT;
+        n_bytes += is_whole_vocabulary ? 0 : most_param_bytes(model, role);
     }
-    return n_floats * sizeof(float) + imx_attention_scratch_bytes(n_ctx, n_threads);
+    return n_bytes;
 }
 
 imx_status imx_layer_load(imx_layer *layer, uint32_t index, imx_error *err) {
+    const imx_layer_settings *settings = &layer->settings;
+    layer->index = index;
     for (imx_role role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
-        IMX_TRY(imx_param_unpack(&layer->params[role], layer->model, role, index, layer->n_threads,
-                                 err));
+        IMX_TRY(imx_param_load(&layer->params[role], settings->model, role, index,
+                               settings->n_threads, err));
     }
     return IMX_OK;
 }
 
 void imx_layer_norm_rows(const imx_layer *layer, imx_role role, const float *x, size_t n_rows,
                          float *out) {
-    const size_t n = layer->model->hparams.n_embd;
-    const float eps = layer->model->hparams.norm_eps;
-    const float *weight = layer->params[role].weight;
-#pragma omp parallel for num_threads(layer->n_threads)
+    const imx_model *model = layer->settings.model;
+    const size_t n = model->hparams.n_embd;
+    const imx_param *param = &layer->params[role];
+#pragma omp parallel for num_threads(layer->settings.n_threads)
     for (size_t i = 0; i < n_rows; ++i) {
-        layer->model->arch->norm(x + i * n, weight, eps, n, out + i * n);
+        model->arch->norm(x + i * n, param->vector, param->bias, model->hparams.norm_eps, n,
+                          out + i * n);
     }
 }
 
-static void number_positions(imx_layer *layer, const size_t *starts, size_t n_chunks) {
-    uint32_t *position = layer->positions;
-    for (size_t c = 0; c < n_chunks; ++c) {
-        for (size_t i = 0; i < starts[c + 1] - starts[c]; ++i) {
-            *position++ = (uint32_t)i;
-        }
-    }
-}
-
-static void rotate_rows(const imx_layer *layer, float *heads, size_t n_heads, size_t n_rows) {
-    const imx_rope *rope = &layer->rope;
-    const size_t head_dim = layer->model->hparams.head_dim_k;
-#pragma omp parallel for num_threads(layer->n_threads)
-    for (size_t i = 0; i < n_rows; ++i) {
-        const size_t angles = layer->positions[i] * rope->n_pairs;
-        for (size_t h = 0; h < n_heads; ++h) {
-            layer->model->arch->rotate(heads + (i * n_heads + h) * head_dim, rope->cosines + angles,
-                                       rope->sines + angles, rope->n_pairs);
-        }
-    }
-}
-
-static void gate_rows(const imx_layer *layer, size_t n_rows) {
-    const size_t n = layer->model->hparams.n_ff;
-#pragma omp parallel for num_threads(layer->n_threads)
-    for (size_t i = 0; i < n_rows; ++i) {
-        layer->model->arch->gate(layer->gate + i * n, layer->up + i * n, n);
-    }
-}
-
-static void add_change(const imx_layer *layer, float *x, size_t n_rows) {
-    const size_t n = n_rows * layer->model->hparams.n_embd;
-#pragma omp parallel for num_threads(layer->n_threads)
-    for (size_t i = 0; i < n; ++i) {
-        x[i] += layer->change[i];
-    }
-}
-
-imx_status imx_layer_show_input(const imx_layer *layer, const imx_role *roles, size_t n_roles,
-                                const float *x, size_t first_token, size_t n_rows, imx_error *err) {
+imx_status imx_layer_show_input(const imx_layer *layer, imx_role_set set,
+                                const imx_layer_input *input, imx_error *err) {
+    const imx_walk_hook *hook = layer->settings.hook;
     const char *names[IMX_N_ROLES];
-    imx_walk_input input = {
+    imx_walk_input shown = {
         .weights = names,
-        .x = x,
-        .n_rows = n_rows,
-        .first_token = first_token,
-        .n_mats = 1,
+        .x = input->x,
+        .n_rows = input->n_rows,
+        .first_token = input->first_token,
+        .tokens = input->tokens,
+        .mat = input->mat,
     };
-    for (size_t i = 0; i < n_roles; ++i) {
-        const imx_param *param = &layer->params[roles[i]];
-        if (param->name != NULL) {
-            names[input.n_weights++] = param->name;
-            input.n_cols = param->n_in;
+    for (imx_role role = 0; role < IMX_N_ROLES; ++role) {
+        const imx_param *param = &layer->params[role];
+        if (imx_role_is_in(set, role) && param->weight != NULL) {
+            names[shown.n_weights++] = param->weight->name;
+            shown.n_cols = param->n_in;
+            shown.n_mats = (uint32_t)param->n_mats;
         }
     }
-    if (layer->hook == NULL || input.n_weights == 0) {
+    if (hook == NULL || shown.n_weights == 0 || input->n_rows == 0) {
         return IMX_OK;
     }
-    return layer->hook->on_input(layer->hook->context, &input, err);
+    return hook->on_input(hook->context, &shown, err);
 }
 
-static imx_status apply(const imx_layer *layer, imx_role role, const float *x, size_t n_rows,
-                        float *y, imx_error *err) {
-    return imx_param_apply(&layer->params[role], x, n_rows, y, layer->n_threads, err);
+imx_status imx_layer_apply(const imx_layer *layer, imx_role role, const float *x, size_t n_rows,
+                           float *y, size_t y_stride, imx_error *err) {
+    const imx_param *param = &layer->params[role];
+    return imx_param_apply(param, x, param->n_in, n_rows, y, y_stride, layer->settings.n_threads,
+                           err);
 }
 
-static imx_status attend(imx_layer *layer, const size_t *starts, size_t n_chunks, imx_error *err) {
-    const imx_hparams *hparams = &layer->model->hparams;
-    const size_t n_rows = starts[n_chunks] - starts[0];
-    number_positions(layer, starts, n_chunks);
-    rotate_rows(layer, layer->q, hparams->n_heads, n_rows);
-    rotate_rows(layer, layer->k, hparams->n_kv_heads, n_rows);
-    return imx_attend(&(imx_attention){.n_heads = hparams->n_heads,
-                                       .n_kv_heads = hparams->n_kv_heads,
-                                       .head_dim_k = hparams->head_dim_k,
-                                       .head_dim_v = hparams->head_dim_v,
-                                       .scale = 1.0f / sqrtf((float)hparams->head_dim_k),
-                                       .n_ctx = layer->n_ctx,
-                                       .n_chunks = n_chunks,
-                                       .starts = starts,
-                                       .q = layer->q,
-                                       .k = layer->k,
-                                       .v = layer->v,
-                                       .out = layer->mixed},
-                      layer->n_threads, err);
+// x += the change of the first n_rows rows, normed by `post_norm` if the model has that.
+static void add_change(const imx_layer *layer, imx_role post_norm, float *x, size_t n_rows) {
+    const imx_model *model = layer->settings.model;
+    const float scale = model->hparams.residual_scale != 0 ? model->hparams.residual_scale : 1;
+    const size_t n = n_rows * model->hparams.n_embd;
+    if (imx_role_is_in(model->arch->roles, post_norm)) {
+        imx_layer_norm_rows(layer, post_norm, layer->change, n_rows, layer->change);
+    }
+#pragma omp parallel for num_threads(layer->settings.n_threads)
+    for (size_t i = 0; i < n; ++i) {
+        x[i] += scale * layer->change[i];
+    }
 }
 
-static imx_status run_attention(imx_layer *layer, float *x, const size_t *starts, size_t n_chunks,
-                                imx_error *err) {
-    static const imx_role inner[] = {IMX_ROLE_ATTN_Q, IMX_ROLE_ATTN_K, IMX_ROLE_ATTN_V};
-    static const imx_role outer[] = {IMX_ROLE_ATTN_OUTPUT};
-    const size_t first_token = starts[0];
-    const size_t n_rows = starts[n_chunks] - first_token;
-    imx_layer_norm_rows(layer, IMX_ROLE_ATTN_NORM, x, n_rows, layer->normed);
-    IMX_TRY(imx_layer_show_input(layer, inner, 3, layer->normed, first_token, n_rows, err));
-    IMX_TRY(apply(layer, IMX_ROLE_ATTN_Q, layer->normed, n_rows, layer->q, err));
-    IMX_TRY(apply(layer, IMX_ROLE_ATTN_K, layer->normed, n_rows, layer->k, err));
-    IMX_TRY(apply(layer, IMX_ROLE_ATTN_V, layer->normed, n_rows, layer->v, err));
-    IMX_TRY(attend(layer, starts, n_chunks, err));
-    IMX_TRY(imx_layer_show_input(layer, outer, 1, layer->mixed, first_token, n_rows, err));
-    IMX_TRY(apply(layer, IMX_ROLE_ATTN_OUTPUT, layer->mixed, n_rows, layer->change, err));
-    add_change(layer, x, n_rows);
+static bool has_norm(const imx_layer *layer, imx_role role) {
+    const imx_arch *arch = layer->settings.model->arch;
+    return imx_role_is_in(arch->roles, role) &&
+           (layer->params[role].weight != NULL || (arch->traits & IMX_TRAIT_PLAIN_NORMS) != 0);
+}
+
+// x normed by the first of two roles that the layer has, or x itself where it has none.
+static const float *norm_input(const imx_layer *layer, imx_role first, imx_role second,
+                               const float *x, size_t n_rows) {
+    if (!has_norm(layer, first) && !has_norm(layer, second)) {
+        return x;
+    }
+    imx_layer_norm_rows(layer, has_norm(layer, first) ? first : second, x, n_rows, layer->normed);
+    return layer->normed;
+}
+
+static bool is_parallel(const imx_layer *layer) {
+    const imx_model *model = layer->settings.model;
+    return model->hparams.is_parallel ||
+           ((model->arch->traits & IMX_TRAIT_PARALLEL_WITHOUT_NORM) != 0 &&
+            !has_norm(layer, IMX_ROLE_FFN_NORM));
+}
+
+// Experts are left for the whole block.
+static imx_status run_piece(imx_layer *layer, const imx_layer_piece *piece, bool stop_at_last_input,
+                            imx_error *err) {
+    const size_t n_rows = piece->n_rows;
+    const bool parallel = is_parallel(layer);
+    const float *input =
+        norm_input(layer, IMX_ROLE_ATTN_NORM_2, IMX_ROLE_ATTN_NORM, piece->x, n_rows);
+    IMX_TRY(imx_layer_attend(layer, piece, input, err));
+    if (parallel) {
+        input = norm_input(layer, IMX_ROLE_FFN_NORM, IMX_ROLE_ATTN_NORM, piece->x, n_rows);
+    }
+    add_change(layer, IMX_ROLE_ATTN_POST_NORM, piece->x, n_rows);
+    if (layer->params[IMX_ROLE_ROUTER].weight != NULL) {
+        return IMX_OK;
+    }
+    if (!parallel) {
+        input = norm_input(layer, IMX_ROLE_FFN_NORM, IMX_ROLE_FFN_NORM_LATE, piece->x, n_rows);
+    }
+    IMX_TRY(imx_layer_feed_forward(layer, piece, input, stop_at_last_input, err));
+    if (!stop_at_last_input) {
+        add_change(layer, IMX_ROLE_FFN_POST_NORM, piece->x, n_rows);
+    }
     return IMX_OK;
 }
 
-static imx_status run_feed_forward(imx_layer *layer, float *x, size_t first_token, size_t n_rows,
-                                   bool stop_at_last_input, imx_error *err) {
-    static const imx_role inner[] = {IMX_ROLE_FFN_GATE, IMX_ROLE_FFN_UP};
-    static const imx_role outer[] = {IMX_ROLE_FFN_DOWN};
-    imx_layer_norm_rows(layer, IMX_ROLE_FFN_NORM, x, n_rows, layer->normed);
-    IMX_TRY(imx_layer_show_input(layer, inner, 2, layer->normed, first_token, n_rows, err));
-    IMX_TRY(apply(layer, IMX_ROLE_FFN_GATE, layer->normed, n_rows, layer->gate, err));
-    IMX_TRY(apply(layer, IMX_ROLE_FFN_UP, layer->normed, n_rows, layer->up, err));
-    gate_rows(layer, n_rows);
-    IMX_TRY(imx_layer_show_input(layer, outer, 1, layer->up, first_token, n_rows, err));
-    if (stop_at_last_input) {
-        return IMX_OK;
+static imx_status run_experts(imx_layer *layer, const imx_layer_piece *block,
+                              bool stop_at_last_input, imx_error *err) {
+    assert(!is_parallel(layer));
+    const float *input =
+        norm_input(layer, IMX_ROLE_FFN_NORM, IMX_ROLE_FFN_NORM_LATE, block->x, block->n_rows);
+    IMX_TRY(imx_layer_feed_experts(layer, block, input, stop_at_last_input, err));
+    if (!stop_at_last_input) {
+        add_change(layer, IMX_ROLE_FFN_POST_NORM, block->x, block->n_rows);
     }
-    IMX_TRY(apply(layer, IMX_ROLE_FFN_DOWN, layer->up, n_rows, layer->change, err));
-    add_change(layer, x, n_rows);
     return IMX_OK;
+}
+
+size_t imx_layer_chunks_within(const size_t *starts, size_t n_chunks, size_t max_tokens) {
+    size_t n = 1;
+    while (n < n_chunks && starts[n + 1] - starts[0] <= max_tokens) {
+        ++n;
+    }
+    return n;
+}
+
+static imx_layer_piece piece_of(float *x, const size_t *starts, size_t n_chunks) {
+    return (imx_layer_piece){starts, n_chunks, starts[0], starts[n_chunks] - starts[0], x};
 }
 
 imx_status imx_layer_run(imx_layer *layer, float *x, const size_t *starts, size_t n_chunks,
                          bool stop_at_last_input, imx_error *err) {
-    const size_t n_rows = starts[n_chunks] - starts[0];
-    IMX_TRY(run_attention(layer, x, starts, n_chunks, err));
-    return run_feed_forward(layer, x, starts[0], n_rows, stop_at_last_input, err);
+    const size_t n_embd = layer->settings.model->hparams.n_embd;
+    for (size_t first = 0, n; first < n_chunks; first += n) {
+        n = imx_layer_chunks_within(starts + first, n_chunks - first, IMX_LAYER_PIECE_TOKENS);
+        const imx_layer_piece piece =
+            piece_of(x + (starts[first] - starts[0]) * n_embd, starts + first, n);
+        IMX_TRY(run_piece(layer, &piece, stop_at_last_input, err));
+    }
+    if (layer->params[IMX_ROLE_ROUTER].weight == NULL) {
+        return IMX_OK;
+    }
+    const imx_layer_piece block = piece_of(x, starts, n_chunks);
+    return run_experts(layer, &block, stop_at_last_input, err);
 }

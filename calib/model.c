@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Binding walks the architecture's role table and takes every tensor it names out of the file, with
-// its shape held against the hyperparameters. A tensor that no role took is refused: a model with a
-// part that is not computed is another model.
+// Binding takes every tensor that the architecture's roles name out of the file, with its shape
+// held against the hyperparameters. A tensor that no role took is refused: a model with a part that
+// is not computed is another model.
+//
+// The same thing may come in several shapes, queries, keys and values in one tensor or in three,
+// and from layer to layer in another one, a network or a mixture of experts. Such roles stand in
+// the table of choices: a layer must have exactly one side of each.
 
 #include "calib/model.h"
 
@@ -15,8 +19,40 @@
 
 enum {
     MAX_NAME = 128,
+    MAX_SIDES = 4,
     FAULT_AROUND_BYTES = 1 << 17, // that Linux maps around a page that is touched, twice
 };
+
+#define ROLE(name) ((imx_role_set)1 << IMX_ROLE_##name)
+
+// A side is chosen by its first role, of those that the architecture has.
+static const struct choice {
+    bool may_be_none;
+    struct side {
+        imx_role first;
+        imx_role_set roles;
+    } sides[MAX_SIDES];
+} choices[] = {
+    {false,
+     {{IMX_ROLE_ATTN_Q, ROLE(ATTN_Q)},
+      {IMX_ROLE_ATTN_QKV, ROLE(ATTN_QKV)},
+      {IMX_ROLE_ATTN_Q_A, ROLE(ATTN_Q_A) | ROLE(ATTN_Q_A_NORM) | ROLE(ATTN_Q_B)}}},
+    {false,
+     {{IMX_ROLE_ATTN_K, ROLE(ATTN_K) | ROLE(ATTN_V)},
+      {IMX_ROLE_ATTN_QKV, ROLE(ATTN_QKV)},
+      {IMX_ROLE_ATTN_KV_B, ROLE(ATTN_KV_A) | ROLE(ATTN_KV_A_NORM) | ROLE(ATTN_KV_B)},
+      {IMX_ROLE_ATTN_K_B,
+       ROLE(ATTN_KV_A) | ROLE(ATTN_KV_A_NORM) | ROLE(ATTN_K_B) | ROLE(ATTN_V_B)}}},
+    {false,
+     {{IMX_ROLE_FFN_UP, ROLE(FFN_GATE) | ROLE(FFN_UP) | ROLE(FFN_DOWN)},
+      {IMX_ROLE_FFN_GATE_UP, ROLE(FFN_GATE_UP) | ROLE(FFN_DOWN)},
+      {IMX_ROLE_EXPERTS_UP,
+       ROLE(ROUTER) | ROLE(EXPERTS_GATE) | ROLE(EXPERTS_UP) | ROLE(EXPERTS_DOWN)},
+      {IMX_ROLE_EXPERTS_GATE_UP, ROLE(ROUTER) | ROLE(EXPERTS_GATE_UP) | ROLE(EXPERTS_DOWN)}}},
+    {true, {{IMX_ROLE_SHARED_UP, ROLE(SHARED_GATE) | ROLE(SHARED_UP) | ROLE(SHARED_DOWN)}}},
+};
+
+enum { N_CHOICES = sizeof choices / sizeof *choices };
 
 typedef struct binder {
     imx_model *model;
@@ -33,16 +69,22 @@ static void print_shape(char *text, size_t text_bytes, const uint64_t *dims, uin
     }
 }
 
-static imx_status check_shape(const binder *b, const imx_gguf_tensor *tensor, size_t n_in,
-                              size_t n_out) {
+// The shape of a tensor, as GGUF keeps it: without the ones at its end.
+typedef struct shape {
+    uint64_t dims[IMX_GGUF_MAX_DIMS];
+} shape;
+
+static imx_status check_tensor(const binder *b, const imx_gguf_tensor *tensor,
+                               const shape *wanted) {
     const imx_gguf *gguf = b->model->gguf;
-    const bool is_vector = n_in == 1;
-    const uint64_t wanted[IMX_GGUF_MAX_DIMS] = {is_vector ? n_out : n_in, is_vector ? 1 : n_out, 1,
-                                                1};
+    uint32_t n_dims = IMX_GGUF_MAX_DIMS;
+    while (n_dims > 1 && wanted->dims[n_dims - 1] == 1) {
+        --n_dims;
+    }
     char found_text[96], wanted_text[96];
-    if (memcmp(tensor->dims, wanted, sizeof wanted) != 0) {
+    if (memcmp(tensor->dims, wanted->dims, sizeof wanted->dims) != 0) {
         print_shape(found_text, sizeof found_text, tensor->dims, tensor->n_dims);
-        print_shape(wanted_text, sizeof wanted_text, wanted, is_vector ? 1 : 2);
+        print_shape(wanted_text, sizeof wanted_text, wanted->dims, n_dims);
         return imx_fail(b->err, IMX_ERR_FORMAT,
                         "%s: tensor '%s' has the shape [%s] where the metadata asks for [%s]; the "
                         "file is damaged",
@@ -56,50 +98,130 @@ static imx_status check_shape(const binder *b, const imx_gguf_tensor *tensor, si
     return IMX_OK;
 }
 
-// Takes the tensor "[blk.LAYER.]STEM.PART"; *out is NULL when it is absent and may be.
-static imx_status take_tensor(const binder *b, imx_role role, uint32_t layer, const char *part,
-                              size_t n_in, size_t n_out, bool is_optional,
-                              const imx_gguf_tensor **out) {
-    const imx_gguf *gguf = b->model->gguf;
-    const char *stem = b->model->arch->roles[role].stem;
-    char name[MAX_NAME];
+static void name_tensor(char name[MAX_NAME], imx_role role, uint32_t layer, const char *part) {
+    const char *stem = imx_role_row_of(role)->stem;
     if (role >= IMX_FIRST_LAYER_ROLE) {
-        snprintf(name, sizeof name, "blk.%u.%s.%s", layer, stem, part);
+        snprintf(name, MAX_NAME, "blk.%u.%s.%s", layer, stem, part);
     } else {
-        snprintf(name, sizeof name, "%s.%s", stem, part);
+        snprintf(name, MAX_NAME, "%s.%s", stem, part);
     }
-    *out = imx_gguf_find_tensor(gguf, name);
-    if (*out != NULL) {
-        b->taken[*out - gguf->tensors] = true;
-        return check_shape(b, *out, n_in, n_out);
+}
+
+// Takes the tensor "[blk.LAYER.]STEM.PART" if it is there; else *out is NULL.
+static imx_status take_tensor(const binder *b, imx_role role, uint32_t layer, const char *part,
+                              const shape *wanted, const imx_gguf_tensor **out) {
+    char name[MAX_NAME];
+    name_tensor(name, role, layer, part);
+    *out = imx_gguf_find_tensor(b->model->gguf, name);
+    if (*out == NULL) {
+        return IMX_OK;
     }
-    if (!is_optional) {
-        return imx_fail(b->err, IMX_ERR_FORMAT,
-                        "%s: tensor '%s' is missing; the file does not hold a whole %s model",
-                        gguf->path, name, b->model->arch->name);
+    b->taken[*out - b->model->gguf->tensors] = true;
+    return check_tensor(b, *out, wanted);
+}
+
+static imx_status take_parts(const binder *b, imx_role role, uint32_t layer) {
+    const imx_role_row *row = imx_role_row_of(role);
+    const size_t n_out = imx_model_dim(b->model, row->n_out);
+    const size_t n_mats = imx_model_dim(b->model, row->n_mats);
+    const shape bias = {{n_out, n_mats, 1, 1}};
+    const shape scale = {{n_mats, 1, 1, 1}};
+    const bool has_bias =
+        (row->flags & IMX_ROLE_HAS_BIAS) != 0 ||
+        ((row->flags & IMX_ROLE_IS_NORM) != 0 && b->model->arch->norm != imx_norm_rms);
+    imx_binding *binding = &b->model->bindings[layer][role];
+    const imx_gguf_tensor *unused;
+    if (has_bias) {
+        IMX_TRY(take_tensor(b, role, layer, "bias", &bias, &binding->bias));
+    }
+    if ((row->flags & IMX_ROLE_HAS_SCALE) == 0) {
+        return IMX_OK;
+    }
+    IMX_TRY(take_tensor(b, role, layer, "scale", &scale, &binding->scale));
+    // How a quantizer of activations would scale the input: nothing that the model computes.
+    return take_tensor(b, role, layer, "input_scale", &scale, &unused);
+}
+
+static imx_status bind_role(const binder *b, imx_role role, uint32_t layer) {
+    const imx_role_row *row = imx_role_row_of(role);
+    const size_t n_out = imx_model_dim(b->model, row->n_out);
+    const shape vector = {{n_out, 1, 1, 1}};
+    const shape matrices = {
+        {imx_model_dim(b->model, row->n_in), n_out, imx_model_dim(b->model, row->n_mats), 1}};
+    IMX_TRY(take_tensor(b, role, layer, (row->flags & IMX_ROLE_IS_BIAS) != 0 ? "bias" : "weight",
+                        row->n_in == IMX_DIM_ONE ? &vector : &matrices,
+                        &b->model->bindings[layer][role].weight));
+    return take_parts(b, role, layer);
+}
+
+static imx_status fail_missing(const binder *b, imx_role role, uint32_t layer) {
+    char name[MAX_NAME];
+    name_tensor(name, role, layer, "weight");
+    return imx_fail(b->err, IMX_ERR_FORMAT,
+                    "%s: tensor '%s' is missing; the file does not hold a whole %s model",
+                    b->model->gguf->path, name, b->model->arch->name);
+}
+
+// That all roles of the set are there which the architecture has and cannot do without.
+static imx_status need_roles(const binder *b, imx_role_set set, uint32_t layer) {
+    const imx_arch *arch = b->model->arch;
+    for (imx_role role = 0; role < IMX_N_ROLES; ++role) {
+        if (imx_role_is_in(set & arch->roles & ~arch->optional, role) &&
+            !imx_model_has(b->model, layer, role)) {
+            return fail_missing(b, role, layer);
+        }
     }
     return IMX_OK;
 }
 
-static imx_status bind_role(const binder *b, imx_role role, uint32_t layer) {
-    const imx_role_row *row = &b->model->arch->roles[role];
-    const imx_hparams *hparams = &b->model->hparams;
-    const size_t n_in = imx_hparams_dim(hparams, row->n_in);
-    const size_t n_out = imx_hparams_dim(hparams, row->n_out);
-    imx_binding *binding = &b->model->bindings[layer][role];
-    const imx_gguf_tensor *unused;
-    if (row->stem == NULL) {
-        return IMX_OK;
+static imx_status check_choice(const binder *b, const struct choice *choice, uint32_t layer) {
+    const imx_role_set roles = b->model->arch->roles;
+    const struct side *possible = NULL, *chosen = NULL;
+    for (size_t i = 0; i < MAX_SIDES && choice->sides[i].roles != 0; ++i) {
+        const struct side *side = &choice->sides[i];
+        if (!imx_role_is_in(roles, side->first)) {
+            continue;
+        }
+        possible = possible != NULL ? possible : side;
+        if (!imx_model_has(b->model, layer, side->first)) {
+            continue;
+        }
+        if (chosen != NULL) {
+            return imx_fail(b->err, IMX_ERR_UNSUPPORTED,
+                            "%s: layer %u has both %s and %s, of which a %s model has one",
+                            b->model->gguf->path, layer, imx_role_row_of(chosen->first)->stem,
+                            imx_role_row_of(side->first)->stem, b->model->arch->name);
+        }
+        chosen = side;
     }
-    IMX_TRY(take_tensor(b, role, layer, "weight", n_in, n_out, row->flags & IMX_ROLE_OPTIONAL,
-                        &binding->weight));
-    if ((row->flags & IMX_ROLE_HAS_PARTS) == 0) {
-        return IMX_OK;
+    if (chosen == NULL) {
+        return choice->may_be_none || possible == NULL ? IMX_OK
+                                                       : fail_missing(b, possible->first, layer);
     }
-    IMX_TRY(take_tensor(b, role, layer, "bias", 1, n_out, true, &binding->bias));
-    IMX_TRY(take_tensor(b, role, layer, "scale", 1, 1, true, &binding->scale));
-    // How a quantizer of activations would scale the input: nothing that the model computes.
-    return take_tensor(b, role, layer, "input_scale", 1, 1, true, &unused);
+    return need_roles(b, chosen->roles, layer);
+}
+
+static imx_role_set roles_of_choices(void) {
+    imx_role_set set = 0;
+    for (size_t i = 0; i < N_CHOICES; ++i) {
+        for (size_t j = 0; j < MAX_SIDES; ++j) {
+            set |= choices[i].sides[j].roles;
+        }
+    }
+    return set;
+}
+
+static imx_status bind_layer(const binder *b, uint32_t layer) {
+    const imx_role_set in_layers = ~(imx_role_set)0 << IMX_FIRST_LAYER_ROLE;
+    for (imx_role role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
+        if (imx_role_is_in(b->model->arch->roles, role)) {
+            IMX_TRY(bind_role(b, role, layer));
+        }
+    }
+    for (size_t i = 0; i < N_CHOICES; ++i) {
+        IMX_TRY(check_choice(b, &choices[i], layer));
+    }
+    return need_roles(b, in_layers & ~roles_of_choices(), layer);
 }
 
 static imx_status refuse_untaken(const binder *b) {
@@ -114,13 +236,31 @@ static imx_status refuse_untaken(const binder *b) {
     return IMX_OK;
 }
 
-static imx_status bind_all(const binder *b) {
-    for (imx_role role = 0; role < IMX_N_ROLES; ++role) {
-        const uint32_t n = role >= IMX_FIRST_LAYER_ROLE ? b->model->hparams.n_layers : 1;
-        for (uint32_t layer = 0; layer < n; ++layer) {
-            IMX_TRY(bind_role(b, role, layer));
+// Layers behind the last one that is run predict further tokens.
+static void pass_over_extra_layers(const binder *b) {
+    const imx_gguf *gguf = b->model->gguf;
+    const imx_hparams *hparams = &b->model->hparams;
+    for (size_t i = 0; i < gguf->n_tensors; ++i) {
+        unsigned layer;
+        if (sscanf(gguf->tensors[i].name, "blk.%u.", &layer) == 1 && layer >= hparams->n_layers &&
+            layer - hparams->n_layers < hparams->n_extra_layers) {
+            b->taken[i] = true;
         }
     }
+}
+
+static imx_status bind_all(const binder *b) {
+    const imx_role_set in_layers = ~(imx_role_set)0 << IMX_FIRST_LAYER_ROLE;
+    for (imx_role role = 0; role < IMX_FIRST_LAYER_ROLE; ++role) {
+        if (imx_role_is_in(b->model->arch->roles, role)) {
+            IMX_TRY(bind_role(b, role, 0));
+        }
+    }
+    IMX_TRY(need_roles(b, ~in_layers, 0));
+    for (uint32_t layer = 0; layer < b->model->hparams.n_layers; ++layer) {
+        IMX_TRY(bind_layer(b, layer));
+    }
+    pass_over_extra_layers(b);
     return refuse_untaken(b);
 }
 
@@ -128,8 +268,9 @@ static imx_status open_model(imx_model *model, const char *path, imx_error *err)
     binder b = {.model = model, .err = err};
     IMX_TRY(imx_gguf_open_model(&model->gguf, path, err));
     IMX_TRY(imx_arch_find(&model->arch, model->gguf, err));
-    IMX_TRY(imx_hparams_read(&model->hparams, model->arch->name, model->arch->hparams,
-                             model->arch->n_hparams, model->gguf, err));
+    const imx_arch *arch = model->arch;
+    const imx_hparams_rules rules = {arch->name, arch->keys, &arch->defaults, arch->finish};
+    IMX_TRY(imx_hparams_read(&model->hparams, &rules, model->gguf, err));
     IMX_TRY(
         imx_alloc_zeroed(&model->bindings, model->hparams.n_layers, sizeof *model->bindings, err));
     IMX_TRY(imx_alloc_zeroed(&b.taken, model->gguf->n_tensors, sizeof *b.taken, err));
@@ -202,9 +343,20 @@ void imx_model_read_ahead(const imx_model *model, uint32_t layer) {
     }
 }
 
+static void release(const imx_model *model, const uint8_t *data, uint64_t size_bytes) {
+    (model->drops_used_weights ? imx_file_map_drop : imx_file_map_release)(data, size_bytes);
+}
+
 void imx_model_release(const imx_model *model, const imx_gguf_tensor *tensor) {
-    (model->drops_used_weights ? imx_file_map_drop : imx_file_map_release)(tensor->data,
-                                                                           tensor->size_bytes);
+    release(model, tensor->data, tensor->size_bytes);
+}
+
+static uint64_t mat_bytes(const imx_gguf_tensor *tensor) {
+    return tensor->size_bytes / imx_gguf_tensor_mats(tensor);
+}
+
+void imx_model_release_mat(const imx_model *model, const imx_gguf_tensor *tensor, size_t mat) {
+    release(model, tensor->data + mat * mat_bytes(tensor), mat_bytes(tensor));
 }
 
 uint64_t imx_model_mapped_bytes(const imx_model *model, size_t n_rows) {
@@ -215,7 +367,7 @@ uint64_t imx_model_mapped_bytes(const imx_model *model, size_t n_rows) {
     for (uint32_t layer = 0; layer < model->hparams.n_layers; ++layer) {
         for (size_t role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
             const imx_gguf_tensor *weight = model->bindings[layer][role].weight;
-            most = weight != NULL && weight->size_bytes > most ? weight->size_bytes : most;
+            most = weight != NULL && mat_bytes(weight) > most ? mat_bytes(weight) : most;
         }
     }
     return most;

@@ -1,168 +1,102 @@
 // SPDX-License-Identifier: MIT
-//
-// Weights are unpacked to f32 once per layer and then multiplied with every token of the corpus.
-//
-// A product is cut into tiles of TILE_ROWS tokens × PANEL outputs, each over the whole inner
-// dimension, and the tiles are handed to threads. A tile's shape depends on the product only, so
-// its bits do too.
-//
-// The kernel copies what it multiplies into the order of its registers, and a tile small enough to
-// share out amortises that badly: of weights as they lie, rows of (n_out, n_in), 256 × 256 tiles
-// reach two thirds of the processor's peak and 1024 × 512 ones four fifths. Unpacking therefore
-// transposes as well, which costs nothing beside decoding: PANEL outputs form a panel (n_in, PANEL)
-// in one piece, whose rows are taken over as they are. Tiles then reach more than four fifths at
-// half the size. PANEL is a multiple of 48, the register block of the AVX-512 kernel, and of the
-// 16 and 24 of others.
 
 #include "calib/param.h"
 
 #include <stdlib.h>
 
-#include "calib/kernels/gemm.h"
-#include "calib/split.h"
 #include "formats/memory.h"
 
-enum {
-    TILE_ROWS = 256,
-    PANEL = 384,
-    STRIP = 16,  // outputs transposed together; divides PANEL
-    PIECE = 256, // inputs transposed together; every block length divides it
-};
-
-static void unpack_vector(const imx_gguf_tensor *tensor, float *out) {
-    const size_t n = (size_t)imx_gguf_tensor_cols(tensor);
-    imx_type_traits_of(tensor->type)->decode(tensor->data, out, n);
-}
-
-// Decodes the rows `first` up to first + n_rows, which is at most STRIP, and writes them as columns
-// of a matrix with rows of `stride` values.
-static void transpose_strip(const imx_gguf_tensor *tensor, size_t first, size_t n_rows, float *out,
-                            size_t stride) {
-    const imx_type_traits *traits = imx_type_traits_of(tensor->type);
-    const size_t n_cols = (size_t)imx_gguf_tensor_cols(tensor);
-    const size_t row_bytes = (size_t)imx_type_row_bytes(tensor->type, n_cols);
-    const uint8_t *rows = tensor->data + first * row_bytes;
-    float piece[STRIP][PIECE];
-    for (size_t j = 0; j < n_cols; j += PIECE) {
-        const size_t n = imx_piece_len(n_cols, j, PIECE);
-        for (size_t i = 0; i < n_rows; ++i) {
-            traits->decode(rows + i * row_bytes + imx_type_row_bytes(tensor->type, j), piece[i], n);
-        }
-        for (size_t l = 0; l < n; ++l) {
-            for (size_t i = 0; i < n_rows; ++i) {
-                out[(j + l) * stride + i] = piece[i][l];
-            }
-        }
-    }
-}
-
-static void unpack_panels(const imx_param *param, const imx_gguf_tensor *tensor, int n_threads) {
-#pragma omp parallel for num_threads(n_threads)
-    for (size_t i = 0; i < param->n_out; i += STRIP) {
-        const size_t panel = i / PANEL * PANEL;
-        transpose_strip(tensor, i, imx_piece_len(param->n_out, i, STRIP),
-                        param->weight + panel * param->n_in + (i - panel),
-                        imx_piece_len(param->n_out, panel, PANEL));
-    }
-}
-
-static void unpack_weight(const imx_param *param, const imx_gguf_tensor *tensor, int n_threads) {
-    if (param->n_in == 1) { // a vector, which GGUF keeps as one row
-        unpack_vector(tensor, param->weight);
-    } else {
-        unpack_panels(param, tensor, n_threads);
-    }
-}
-
-static void multiply_all(float *values, size_t n, float factor) {
-    for (size_t i = 0; i < n; ++i) {
-        values[i] *= factor;
-    }
-}
-
-static void fold_scale(imx_param *param, const imx_gguf_tensor *tensor, bool scales_bias) {
-    float scale;
-    unpack_vector(tensor, &scale);
-    multiply_all(param->weight, param->n_out * param->n_in, scale);
-    if (scales_bias && param->bias != NULL) {
-        multiply_all(param->bias, param->n_out, scale);
-    }
-}
-
-imx_status imx_param_unpack(imx_param *param, const imx_model *model, imx_role role, uint32_t layer,
-                            int n_threads, imx_error *err) {
-    const imx_role_row *row = &model->arch->roles[role];
-    const imx_binding *binding = &model->bindings[layer][role];
-    if (binding->weight == NULL) {
+// Unpacks a tensor that is no matrix of a product; *out is replaced.
+static imx_status unpack_values(float **out, const imx_gguf_tensor *tensor, imx_error *err) {
+    free(*out);
+    *out = NULL;
+    if (tensor == NULL) {
         return IMX_OK;
     }
-    param->name = binding->weight->name;
-    param->n_in = imx_hparams_dim(&model->hparams, row->n_in);
-    param->n_out = imx_hparams_dim(&model->hparams, row->n_out);
-    if (param->weight == NULL) {
-        IMX_TRY(imx_alloc_aligned(&param->weight, param->n_out, param->n_in * sizeof(float), err));
+    const imx_type_traits *traits = imx_type_traits_of(tensor->type);
+    const size_t n = (size_t)(tensor->size_bytes / traits->block_bytes) * traits->block_len;
+    IMX_TRY(imx_alloc_aligned(out, n, sizeof **out, err));
+    traits->decode(tensor->data, *out, n);
+    return IMX_OK;
+}
+
+// y = scale · (W x + bias) is (scale · W) x + scale · bias.
+static void scale_bias(imx_param *param) {
+    for (size_t mat = 0; mat < param->n_mats; ++mat) {
+        for (size_t i = 0; i < param->n_out; ++i) {
+            param->bias[mat * param->n_out + i] *= param->scale[mat];
+        }
     }
-    unpack_weight(param, binding->weight, n_threads);
-    free(param->bias);
-    param->bias = NULL;
-    if (binding->bias != NULL) {
-        IMX_TRY(imx_alloc_aligned(&param->bias, param->n_out, sizeof(float), err));
-        unpack_vector(binding->bias, param->bias);
+}
+
+imx_status imx_param_load(imx_param *param, const imx_model *model, imx_role role, uint32_t layer,
+                          int n_threads, imx_error *err) {
+    const imx_role_row *row = imx_role_row_of(role);
+    const imx_binding *binding = &model->bindings[layer][role];
+    param->model = model;
+    param->weight = binding->weight;
+    param->n_in = imx_model_dim(model, row->n_in);
+    param->n_out = imx_model_dim(model, row->n_out);
+    param->n_mats = imx_model_dim(model, row->n_mats);
+    IMX_TRY(unpack_values(&param->bias, binding->bias, err));
+    IMX_TRY(unpack_values(&param->scale, binding->scale, err));
+    if ((row->flags & IMX_ROLE_SCALES_BIAS) != 0 && param->scale != NULL && param->bias != NULL) {
+        scale_bias(param);
     }
-    if (binding->scale != NULL) {
-        fold_scale(param, binding->scale, row->flags & IMX_ROLE_SCALES_BIAS);
+    if (!imx_role_is_product(role) && role != IMX_ROLE_TOKEN_EMBD) {
+        return unpack_values(&param->vector, binding->weight, err);
     }
-    imx_model_release(model, binding->weight);
+    return param->weight != NULL && row->n_mats == IMX_DIM_ONE && role != IMX_ROLE_TOKEN_EMBD
+               ? imx_param_unpack(param, 0, n_threads, err)
+               : IMX_OK;
+}
+
+imx_status imx_param_unpack(imx_param *param, size_t mat, int n_threads, imx_error *err) {
+    const imx_gguf_tensor *weight = param->weight;
+    const size_t mat_bytes = (size_t)weight->size_bytes / param->n_mats;
+    IMX_TRY(imx_panels_reserve(&param->panels, param->n_in, param->n_out, err));
+    imx_panels_unpack(&param->panels, weight->type, weight->data + mat * mat_bytes,
+                      param->scale != NULL ? param->scale[mat] : 1.0f, n_threads);
+    param->mat = mat;
+    imx_model_release_mat(param->model, weight, mat);
     return IMX_OK;
 }
 
 void imx_param_free(imx_param *param) {
-    free(param->weight);
+    free(param->vector);
     free(param->bias);
+    free(param->scale);
+    imx_panels_free(&param->panels);
     *param = (imx_param){0};
 }
 
-static void add_bias(const float *bias, float *y, size_t n_rows, size_t n_cols, size_t stride) {
-    for (size_t i = 0; i < n_rows; ++i) {
-        for (size_t j = 0; j < n_cols; ++j) {
-            y[i * stride + j] += bias[j];
-        }
-    }
+uint64_t imx_param_bytes(const imx_model *model, imx_role role, uint32_t layer) {
+    const imx_role_row *row = imx_role_row_of(role);
+    const imx_binding *binding = &model->bindings[layer][role];
+    const uint64_t n_biases =
+        binding->bias != NULL ? imx_model_dim(model, row->n_out) * imx_model_dim(model, row->n_mats)
+                              : 0;
+    return n_biases * sizeof(float) + (binding->weight != NULL
+                                           ? imx_panels_bytes(imx_model_dim(model, row->n_in),
+                                                              imx_model_dim(model, row->n_out),
+                                                              IMX_OPERANDS_F32)
+                                           : 0);
 }
 
-static imx_status apply_tile(const imx_param *param, const float *x, size_t n_rows, float *y,
-                             size_t i, size_t j) {
-    const size_t width = imx_piece_len(param->n_out, j, PANEL);
-    const imx_gemm tile = {
-        .m = imx_piece_len(n_rows, i, TILE_ROWS),
-        .n = width,
-        .k = param->n_in,
-        .a = x + i * param->n_in,
-        .a_stride = param->n_in,
-        .b = param->weight + j * param->n_in,
-        .b_stride = width,
-        .c = y + i * param->n_out + j,
-        .c_stride = param->n_out,
+imx_status imx_param_apply(const imx_param *param, const float *x, size_t x_stride, size_t n_rows,
+                           float *y, size_t y_stride, int n_threads, imx_error *err) {
+    const imx_product product = {
+        .panels = &param->panels,
+        .bias = param->bias != NULL ? param->bias + param->mat * param->n_out : NULL,
+        .n_rows = n_rows,
+        .x = x,
+        .x_stride = x_stride,
+        .y = y,
+        .y_stride = y_stride,
     };
-    IMX_TRY(imx_gemm_run(&tile));
-    if (param->bias != NULL) {
-        add_bias(param->bias + j, tile.c, tile.m, tile.n, tile.c_stride);
-    }
-    return IMX_OK;
-}
-
-imx_status imx_param_apply(const imx_param *param, const float *x, size_t n_rows, float *y,
-                           int n_threads, imx_error *err) {
-    bool failed = false;
-#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(n_threads) reduction(|| : failed)
-    for (size_t j = 0; j < param->n_out; j += PANEL) {
-        for (size_t i = 0; i < n_rows; i += TILE_ROWS) {
-            failed = apply_tile(param, x, n_rows, y, i, j) != IMX_OK || failed;
-        }
-    }
-    if (failed) {
+    if (imx_product_run(&product, n_threads) != IMX_OK) {
         return imx_fail(err, IMX_ERR_MEMORY, "out of memory while multiplying with '%s'",
-                        param->name);
+                        param->weight->name);
     }
     return IMX_OK;
 }

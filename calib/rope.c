@@ -17,15 +17,19 @@
 
 #include "formats/memory.h"
 
-imx_status imx_rope_open(imx_rope *rope, size_t n_positions, size_t n_pairs, float base,
-                         float factor, const float *divisors, imx_error *err) {
+imx_status imx_rope_open(imx_rope *rope, size_t n_positions, const imx_hparams *hparams,
+                         bool is_windowed, const float *divisors, imx_error *err) {
+    const size_t n_pairs = hparams->n_rot / 2;
     const size_t n = n_positions * n_pairs;
+    const double base = (double)(is_windowed ? hparams->rope_base_window : hparams->rope_base);
+    const double factor =
+        is_windowed && hparams->rope_factor_spares_window ? 1.0 : (double)hparams->rope_factor;
     *rope = (imx_rope){.n_pairs = n_pairs, .n_positions = n_positions};
     IMX_TRY(imx_alloc_aligned(&rope->cosines, n, sizeof *rope->cosines, err));
     IMX_TRY(imx_alloc_aligned(&rope->sines, n, sizeof *rope->sines, err));
     for (size_t i = 0; i < n_pairs; ++i) {
-        const double divisor = (divisors != NULL ? (double)divisors[i] : 1.0) * (double)factor;
-        const double frequency = pow((double)base, -(double)i / (double)n_pairs) / divisor;
+        const double divisor = (divisors != NULL ? (double)divisors[i] : 1.0) * factor;
+        const double frequency = pow(base, -(double)i / (double)n_pairs) / divisor;
         for (size_t p = 0; p < n_positions; ++p) {
             rope->cosines[p * n_pairs + i] = (float)cos((double)p * frequency);
             rope->sines[p * n_pairs + i] = (float)sin((double)p * frequency);

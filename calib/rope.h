@@ -5,8 +5,10 @@
 #ifndef IMX_CALIB_ROPE_H
 #define IMX_CALIB_ROPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
+#include "calib/hparams.h"
 #include "formats/error.h"
 
 typedef struct imx_rope {
@@ -16,10 +18,12 @@ typedef struct imx_rope {
     float *sines;   // (n_positions, n_pairs)
 } imx_rope;
 
-// Angle of pair i at position p: p / factor · base^(−i / n_pairs) / divisors[i]. `divisors`
-// (n_pairs) may be NULL for all ones. *rope is the caller's to imx_rope_close, also on failure.
-imx_status imx_rope_open(imx_rope *rope, size_t n_positions, size_t n_pairs, float base,
-                         float factor, const float *divisors, imx_error *err);
+// The rotation of a model's layers, of those with a window if `is_windowed`. Angle of pair i at
+// position p: p / rope_factor · base^(−i / n_pairs) / divisors[i], before any scaling by YaRN.
+// `divisors` (n_pairs) may be NULL for all ones. *rope is the caller's to imx_rope_close, also on
+// failure.
+imx_status imx_rope_open(imx_rope *rope, size_t n_positions, const imx_hparams *hparams,
+                         bool is_windowed, const float *divisors, imx_error *err);
 void imx_rope_close(imx_rope *rope);
 
 #endif

@@ -45,15 +45,16 @@ IMX_INLINE float value_at(int32_t order) {
     return imx_f32_from_bits((uint32_t)(order ^ ((order >> 31) & INT32_MAX)));
 }
 
-IMX_INLINE void exponentiate(float *row, size_t n, float scale, float *sum) {
+IMX_INLINE void exponentiate(float *row, size_t n, float scale, float *sum, float *max) {
     int32_t greatest = INT32_MIN;
     for (size_t j = 0; j < n; ++j) {
         const int32_t order = order_of(row[j]);
         greatest = order > greatest ? order : greatest;
     }
-    const float max = value_at(greatest);
+    *max = value_at(greatest);
+    const float subtrahend = *max;
     for (size_t j = 0; j < n; ++j) {
-        row[j] = exp_approximately(scale * (row[j] - max));
+        row[j] = exp_approximately(scale * (row[j] - subtrahend));
     }
     double total = 0;
 #pragma omp simd reduction(+ : total)
@@ -63,34 +64,76 @@ IMX_INLINE void exponentiate(float *row, size_t n, float scale, float *sum) {
     *sum = (float)total;
 }
 
-IMX_INLINE void gate_silu(const float *gate, float *up, size_t n) {
-#pragma omp simd
-    for (size_t j = 0; j < n; ++j) {
-        up[j] *= gate[j] / (1.0f + exp_approximately(-gate[j]));
+IMX_INLINE float silu(float x) {
+    return x / (1.0f + exp_approximately(-x));
+}
+
+// The two loops of an activation.
+#define DEFINE_ACTIVATION(name)                                                                    \
+    IMX_INLINE void activate_##name(const float *gate, const float *up, size_t n, float *out) {    \
+        if (gate != NULL) {                                                                        \
+            _Pragma("omp simd") for (size_t j = 0; j < n; ++j) {                                   \
+                out[j] = name(gate[j]) * up[j];                                                    \
+            }                                                                                      \
+        } else {                                                                                   \
+            _Pragma("omp simd") for (size_t j = 0; j < n; ++j) {                                   \
+                out[j] = name(up[j]);                                                              \
+            }                                                                                      \
+        }                                                                                          \
+    }                                                                                              \
+    IMX_PROCESSOR_VARIANTS(activate_##name,                                                        \
+                           (const float *gate, const float *up, size_t n, float *out),             \
+                           (gate, up, n, out))                                                     \
+    void imx_activate_##name(const float *gate, const float *up, size_t n, float *out) {           \
+        activate_##name##_here(gate, up, n, out);                                                  \
+    }
+
+DEFINE_ACTIVATION(silu)
+
+IMX_PROCESSOR_VARIANTS(exponentiate, (float *row, size_t n, float scale, float *sum, float *max),
+                       (row, n, scale, sum, max))
+
+void imx_exponentiate(float *row, size_t n, float scale, float *sum, float *max) {
+    exponentiate_here(row, n, scale, sum, max);
+}
+
+// Times the weight, plus the bias.
+static void scale_and_shift(float *out, const float *weight, const float *bias, size_t n) {
+    for (size_t j = 0; j < n && weight != NULL; ++j) {
+        out[j] *= weight[j];
+    }
+    for (size_t j = 0; j < n && bias != NULL; ++j) {
+        out[j] += bias[j];
     }
 }
 
-IMX_PROCESSOR_VARIANTS(exponentiate, (float *row, size_t n, float scale, float *sum),
-                       (row, n, scale, sum))
-IMX_PROCESSOR_VARIANTS(gate_silu, (const float *gate, float *up, size_t n), (gate, up, n))
-
-void imx_exponentiate(float *row, size_t n, float scale, float *sum) {
-    exponentiate_here(row, n, scale, sum);
-}
-
-void imx_gate_silu(const float *gate, float *up, size_t n) {
-    gate_silu_here(gate, up, n);
-}
-
-void imx_norm_rms(const float *x, const float *weight, float eps, size_t n, float *out) {
+// out (n) = (x − mean) / sqrt(sum of squares about the mean / n + eps)
+static void norm_about(const float *x, double mean, float eps, size_t n, float *out) {
     double sum2 = 0;
     for (size_t j = 0; j < n; ++j) {
-        sum2 += (double)x[j] * (double)x[j];
+        const double distance = (double)x[j] - mean;
+        sum2 += distance * distance;
     }
     const float scale = (float)(1.0 / sqrt(sum2 / (double)n + (double)eps));
     for (size_t j = 0; j < n; ++j) {
-        out[j] = x[j] * scale * weight[j];
+        out[j] = (x[j] - (float)mean) * scale;
     }
+}
+
+void imx_norm_rms(const float *x, const float *weight, const float *bias, float eps, size_t n,
+                  float *out) {
+    norm_about(x, 0, eps, n, out);
+    scale_and_shift(out, weight, bias, n);
+}
+
+void imx_norm_layer(const float *x, const float *weight, const float *bias, float eps, size_t n,
+                    float *out) {
+    double sum = 0;
+    for (size_t j = 0; j < n; ++j) {
+        sum += (double)x[j];
+    }
+    norm_about(x, sum / (double)n, eps, n, out);
+    scale_and_shift(out, weight, bias, n);
 }
 
 void imx_rotate_pairs(float *head, const float *cosines, const float *sines, size_t n_pairs) {
@@ -99,5 +142,14 @@ void imx_rotate_pairs(float *head, const float *cosines, const float *sines, siz
         const float y = head[2 * i + 1];
         head[2 * i] = x * cosines[i] - y * sines[i];
         head[2 * i + 1] = x * sines[i] + y * cosines[i];
+    }
+}
+
+void imx_rotate_halves(float *head, const float *cosines, const float *sines, size_t n_pairs) {
+    for (size_t i = 0; i < n_pairs; ++i) {
+        const float x = head[i];
+        const float y = head[n_pairs + i];
+        head[i] = x * cosines[i] - y * sines[i];
+        head[n_pairs + i] = x * sines[i] + y * cosines[i];
     }
 }

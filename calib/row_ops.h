@@ -8,25 +8,26 @@
 
 #include <stddef.h>
 
-// out (n) = the norm of x (n), times `weight` (n). `out` may be x.
-typedef void imx_norm_fn(const float *x, const float *weight, float eps, size_t n, float *out);
+// out (n) = the norm of x (n), times `weight` (n), plus `bias` (n); each of them may be NULL. `out`
+// may be x.
+typedef void imx_norm_fn(const float *x, const float *weight, const float *bias, float eps,
+                         size_t n, float *out);
 
 // Rotates the first 2 · n_pairs values of one head by the angles whose cosines and sines are given.
 typedef void imx_rotate_fn(float *head, const float *cosines, const float *sines, size_t n_pairs);
 
-// up[j] = activation(gate[j]) · up[j]
-typedef void imx_gate_fn(const float *gate, float *up, size_t n);
+// out[j] = activation(gate[j]) · up[j], or activation(up[j]) where `gate` is NULL. `out` may be up.
+typedef void imx_activate_fn(const float *gate, const float *up, size_t n, float *out);
 
-// x[j] / sqrt(mean of squares + eps)
-imx_norm_fn imx_norm_rms;
+imx_norm_fn imx_norm_rms;   // x[j] / sqrt(mean of squares + eps)
+imx_norm_fn imx_norm_layer; // (x[j] − mean) / sqrt(variance + eps)
 
-// row[j] = exp(scale · (row[j] − the largest of the row)); *sum is their sum.
-void imx_exponentiate(float *row, size_t n, float scale, float *sum);
+// row[j] = exp(scale · (row[j] − *max)), *max being the largest of the row; *sum is their sum.
+void imx_exponentiate(float *row, size_t n, float scale, float *sum, float *max);
 
-// Pair i is the values 2i and 2i + 1.
-imx_rotate_fn imx_rotate_pairs;
+imx_rotate_fn imx_rotate_pairs;  // pair i is the values 2i and 2i + 1
+imx_rotate_fn imx_rotate_halves; // pair i is the values i and n_pairs + i
 
-// activation(g) = g / (1 + exp(−g))
-imx_gate_fn imx_gate_silu;
+imx_activate_fn imx_activate_silu; // g / (1 + exp(−g))
 
 #endif

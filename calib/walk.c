@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Within a layer, tokens pass in blocks of whole chunks, about BLOCK_TOKENS each: enough rows for
-// the products to be efficient, few enough for the scratch memory of the layer to stay small beside
-// its weights. Blocks depend on the corpus only, not on threads or memory: where a product is cut
-// shows in the last bits of its results.
+// Within a layer, tokens pass in blocks of whole chunks, about IMX_LAYER_PIECE_TOKENS each: enough
+// rows for the products to be efficient, few enough for the scratch memory of the layer to stay
+// small beside its weights. An expert gets a share of them only, so that blocks are larger where
+// there are experts. Blocks depend on corpus and model only, not on threads or memory: where a
+// product is cut shows in the last bits of its results.
 //
 // A block is loaded from the residual stream, carried through the layer and stored. Between blocks
 // the stream is therefore whole: the chunks before the cut have passed the layer, those behind it
@@ -21,7 +22,7 @@
 #include "calib/split.h"
 #include "formats/memory.h"
 
-enum { BLOCK_TOKENS = 2048 };
+enum { MAX_PIECES = 16 };
 
 typedef struct walk {
     const imx_model *model;
@@ -38,21 +39,25 @@ typedef struct block {
     size_t n_rows; // tokens
 } block;
 
+// Tokens that a block shall have.
+static size_t block_tokens(const imx_model *model) {
+    const uint32_t used = model->hparams.n_experts_used;
+    const size_t n_pieces = used > 0 ? (model->hparams.n_experts + used - 1) / used : 1;
+    return IMX_LAYER_PIECE_TOKENS * (n_pieces < MAX_PIECES ? n_pieces : MAX_PIECES);
+}
+
 // The block that begins with chunk `first`: as many chunks as fit, at least one.
-static block block_at(const imx_corpus *corpus, size_t first) {
-    block b = {.starts = corpus->starts + first, .n_chunks = 1};
-    while (first + b.n_chunks < corpus->n_chunks &&
-           b.starts[b.n_chunks + 1] - b.starts[0] <= BLOCK_TOKENS) {
-        ++b.n_chunks;
-    }
+static block block_at(const imx_model *model, const imx_corpus *corpus, size_t first) {
+    block b = {.starts = corpus->starts + first};
+    b.n_chunks = imx_layer_chunks_within(b.starts, corpus->n_chunks - first, block_tokens(model));
     b.n_rows = b.starts[b.n_chunks] - b.starts[0];
     return b;
 }
 
-size_t imx_walk_block_rows(const imx_corpus *corpus) {
+size_t imx_walk_block_rows(const imx_model *model, const imx_corpus *corpus) {
     size_t most = 0;
     for (size_t chunk = 0; chunk < corpus->n_chunks;) {
-        const block b = block_at(corpus, chunk);
+        const block b = block_at(model, corpus, chunk);
         most = b.n_rows > most ? b.n_rows : most;
         chunk += b.n_chunks;
     }
@@ -73,12 +78,21 @@ static size_t longest_chunk(const imx_corpus *corpus) {
     return longest;
 }
 
+static imx_layer_settings layer_settings(const imx_model *model, const imx_corpus *corpus,
+                                         int n_threads) {
+    return (imx_layer_settings){
+        .model = model,
+        .n_threads = imx_thread_count(n_threads),
+        .n_ctx = longest_chunk(corpus),
+        .max_rows = imx_walk_block_rows(model, corpus),
+    };
+}
+
 imx_walk_memory imx_walk_measure(const imx_model *model, const imx_corpus *corpus, int n_threads) {
-    const size_t block_rows = imx_walk_block_rows(corpus);
+    const imx_layer_settings settings = layer_settings(model, corpus, n_threads);
     return (imx_walk_memory){
-        .layer_bytes =
-            imx_layer_bytes(model, longest_chunk(corpus), block_rows, imx_thread_count(n_threads)),
-        .mapped_bytes = imx_model_mapped_bytes(model, block_rows),
+        .layer_bytes = imx_layer_bytes(&settings),
+        .mapped_bytes = imx_model_mapped_bytes(model, settings.max_rows),
     };
 }
 
@@ -95,17 +109,50 @@ static imx_status check_tokens(const walk *w, imx_error *err) {
     return IMX_OK;
 }
 
-static void embed_block(const walk *w, const block *b, float *x) {
+// Adds the embedding of each token's place in its chunk.
+static imx_status add_positions(walk *w, const block *b, float *x, imx_error *err) {
+    const size_t n_embd = w->model->hparams.n_embd;
+    const imx_param *positions = &w->layer.params[IMX_ROLE_POSITION_EMBD];
+    for (size_t c = 0; c < b->n_chunks; ++c) {
+        const size_t n = b->starts[c + 1] - b->starts[c];
+        if (n > positions->n_out) {
+            return imx_fail(err, IMX_ERR_UNSUPPORTED,
+                            "%s: the model knows %zu positions, fewer than the %zu tokens of a "
+                            "chunk; take a smaller context",
+                            w->model->gguf->path, positions->n_out, n);
+        }
+        float *rows = x + (b->starts[c] - b->starts[0]) * n_embd;
+        for (size_t i = 0; i < n * n_embd; ++i) {
+            rows[i] += positions->vector[i];
+        }
+    }
+    return IMX_OK;
+}
+
+// x = the embedding of each token, with what some families do to it.
+static imx_status embed_block(walk *w, const block *b, float *x, imx_error *err) {
     const imx_gguf_tensor *embedding = w->model->bindings[0][IMX_ROLE_TOKEN_EMBD].weight;
     const imx_type_traits *traits = imx_type_traits_of(embedding->type);
-    const size_t n_embd = w->model->hparams.n_embd;
+    const imx_hparams *hparams = &w->model->hparams;
+    const size_t n_embd = hparams->n_embd;
     const size_t row_bytes = (size_t)imx_type_row_bytes(embedding->type, n_embd);
+    const float scale = hparams->embedding_scale != 0 ? hparams->embedding_scale : 1;
     const int32_t *tokens = w->corpus->tokens + b->starts[0];
-#pragma omp parallel for num_threads(w->layer.n_threads)
+#pragma omp parallel for num_threads(w->layer.settings.n_threads)
     for (size_t i = 0; i < b->n_rows; ++i) {
         traits->decode(embedding->data + (size_t)tokens[i] * row_bytes, x + i * n_embd, n_embd);
+        for (size_t j = 0; j < n_embd; ++j) {
+            x[i * n_embd + j] *= scale;
+        }
     }
     imx_model_release(w->model, embedding);
+    if (imx_model_has(w->model, 0, IMX_ROLE_POSITION_EMBD)) {
+        IMX_TRY(add_positions(w, b, x, err));
+    }
+    if (imx_model_has(w->model, 0, IMX_ROLE_TOKEN_EMBD_NORM)) {
+        imx_layer_norm_rows(&w->layer, IMX_ROLE_TOKEN_EMBD_NORM, x, b->n_rows, x);
+    }
+    return IMX_OK;
 }
 
 // Layers to pass, the final norm included when its result is wanted.
@@ -114,11 +161,19 @@ static uint32_t count_layers(const walk *w) {
     return w->model->hparams.n_layers + (need_output ? 1 : 0);
 }
 
+static imx_status load_role(walk *w, imx_role role, imx_error *err) {
+    return imx_param_load(&w->layer.params[role], w->model, role, 0, w->layer.settings.n_threads,
+                          err);
+}
+
 static imx_status load_weights(walk *w, uint32_t index, imx_error *err) {
     const uint32_t n_layers = w->model->hparams.n_layers;
     if (index == n_layers) {
-        return imx_param_unpack(&w->layer.params[IMX_ROLE_OUTPUT_NORM], w->model,
-                                IMX_ROLE_OUTPUT_NORM, 0, w->layer.n_threads, err);
+        return load_role(w, IMX_ROLE_OUTPUT_NORM, err);
+    }
+    if (index == 0) {
+        IMX_TRY(load_role(w, IMX_ROLE_POSITION_EMBD, err));
+        IMX_TRY(load_role(w, IMX_ROLE_TOKEN_EMBD_NORM, err));
     }
     IMX_TRY(imx_layer_load(&w->layer, index, err));
     if (w->options->read_ahead && index + 1 < n_layers) {
@@ -135,9 +190,11 @@ static imx_status finish_block(walk *w, const block *b, float *x, imx_error *err
     if (!w->options->head_input_to_hook) {
         return IMX_OK;
     }
-    layer->params[head].name = w->model->bindings[0][head].weight->name;
+    layer->params[head].weight = w->model->bindings[0][head].weight;
     layer->params[head].n_in = w->model->hparams.n_embd;
-    return imx_layer_show_input(layer, &head, 1, x, b->starts[0], b->n_rows, err);
+    layer->params[head].n_mats = 1;
+    const imx_layer_input input = {.x = x, .n_rows = b->n_rows, .first_token = b->starts[0]};
+    return imx_layer_show_input(layer, (imx_role_set)1 << head, &input, err);
 }
 
 static imx_status run_block(walk *w, uint32_t index, const block *b, imx_error *err) {
@@ -145,7 +202,7 @@ static imx_status run_block(walk *w, uint32_t index, const block *b, imx_error *
     float *x;
     IMX_TRY(imx_residual_stream_load(w->stream, b->starts[0], b->n_rows, &x, err));
     if (index == 0) {
-        embed_block(w, b, x);
+        IMX_TRY(embed_block(w, b, x, err));
     }
     if (index == w->model->hparams.n_layers) {
         IMX_TRY(finish_block(w, b, x, err));
@@ -191,7 +248,7 @@ static imx_status finish_place(const walk *w, const imx_walk_place *place, imx_e
 static imx_status run_layer(walk *w, imx_walk_place place, imx_error *err) {
     IMX_TRY(load_weights(w, place.layer, err));
     while (place.chunk < w->corpus->n_chunks) {
-        const block b = block_at(w->corpus, place.chunk);
+        const block b = block_at(w->model, w->corpus, place.chunk);
         IMX_TRY(run_block(w, place.layer, &b, err));
         place.chunk += b.n_chunks;
         IMX_TRY(finish_place(w, &place, err));
@@ -202,9 +259,10 @@ static imx_status run_layer(walk *w, imx_walk_place place, imx_error *err) {
 static imx_status run_walk(walk *w, imx_error *err) {
     const imx_walk_options *options = w->options;
     IMX_TRY(check_tokens(w, err));
-    IMX_TRY(imx_layer_open(&w->layer, w->model, longest_chunk(w->corpus),
-                           imx_walk_block_rows(w->corpus), options->hook,
-                           imx_thread_count(options->n_threads), err));
+    imx_layer_settings settings = layer_settings(w->model, w->corpus, options->n_threads);
+    settings.hook = options->hook;
+    settings.all_experts = options->all_experts;
+    IMX_TRY(imx_layer_open(&w->layer, &settings, err));
     imx_walk_place place = options->start;
     IMX_TRY(finish_place(w, &place, err));
     for (; place.layer < count_layers(w); place = (imx_walk_place){place.layer + 1, 0}) {

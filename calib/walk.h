@@ -20,16 +20,17 @@
 #include "formats/error.h"
 #include "formats/progress.h"
 
-// The input of one or several weight products, for consecutive tokens of the corpus.
+// The input of one or several weight products, for tokens of the corpus in ascending order.
 typedef struct imx_walk_input {
     const char *const *weights; // (n_weights) names of the weights multiplied with this input
     size_t n_weights;
-    const float *x;     // (n_rows, n_cols), row-major
-    size_t n_rows;      // tokens
-    size_t n_cols;      // inputs of a row
-    size_t first_token; // index of row 0 in corpus->tokens
-    uint32_t mat;       // which matrix of the weight (expert); 0 for a dense weight
-    uint32_t n_mats;    // matrices of the weight; 1 for a dense weight
+    const float *x;         // (n_rows, n_cols), row-major
+    size_t n_rows;          // tokens
+    size_t n_cols;          // inputs of a row
+    size_t first_token;     // index of row 0 in corpus->tokens, if the rows are consecutive tokens
+    const uint32_t *tokens; // (n_rows) else the index of each row; NULL when they are
+    uint32_t mat;           // which matrix of the weight (expert); 0 for a dense weight
+    uint32_t n_mats;        // matrices of the weight; 1 for a dense weight
 } imx_walk_input;
 
 // A place between two blocks of the walk: all chunks have passed the layers below `layer`, and
@@ -56,6 +57,7 @@ typedef struct imx_walk_options {
     int n_threads;                // 0 = all processors
     bool need_hidden;             // final hidden states are wanted; else work behind the last input
                                   // that a hook sees is not done
+    bool all_experts;             // the hook sees every token at every expert
     bool head_input_to_hook;      // report the head's input as that of output.weight
     bool read_ahead;              // read a layer's weights while the one before it is computed
     imx_walk_place start;         // {0, 0} unless an earlier walk has come so far
@@ -75,7 +77,7 @@ imx_status imx_walk_run(const imx_model *model, const imx_corpus *corpus,
 imx_walk_place imx_walk_end(const imx_model *model);
 
 // The most tokens that are carried through a layer at a time.
-size_t imx_walk_block_rows(const imx_corpus *corpus);
+size_t imx_walk_block_rows(const imx_model *model, const imx_corpus *corpus);
 
 // Memory of a walk besides its stream.
 typedef struct imx_walk_memory {

@@ -37,6 +37,9 @@ static case_data make_ragged_case(size_t n_ctx, size_t step, size_t n_rows) {
                                  .head_dim_k = 10,
                                  .head_dim_v = 7,
                                  .scale = 1.5f,
+                                 .q_stride = 6 * 10,
+                                 .k_stride = 2 * 10,
+                                 .v_stride = 2 * 7,
                                  .n_ctx = n_ctx}};
     c.starts = calloc(n_rows + 1, sizeof *c.starts);
     c.starts[0] = 1000;

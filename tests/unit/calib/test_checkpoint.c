@@ -35,6 +35,7 @@ static run begin_run(void) {
     r.checkpoint.model_hash = "0123";
     r.checkpoint.settings = "all=1";
     r.checkpoint.n_embd = N_EMBD;
+    r.checkpoint.max_rows = N_TOKENS;
     assert_int_equal(imx_imatrix_new(&r.checkpoint.imatrix, &err), IMX_OK);
     assert_int_equal(
         imx_residual_stream_new(&r.checkpoint.stream, N_TOKENS, N_EMBD, N_TOKENS, NULL, &err),

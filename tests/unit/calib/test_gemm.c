@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The narrow door against its plain reference: odd shapes, both layouts of b, rows with gaps, and
-// the same bits whatever number of threads the caller works with.
+// the same bits whatever number of threads the caller works with. The same for bf16, which most
+// processors have to imitate.
 
 #include <math.h>
 #include <omp.h>
@@ -119,6 +120,72 @@ static void test_reference_by_hand(void **state) {
     assert_memory_equal(c, plain, sizeof c);
 }
 
+// ---- bf16 --------------------------------------------------------------------------------------
+
+static imx_bf16 *make_halves(size_t n, uint64_t seed) {
+    imx_bf16 *halves = malloc(n * sizeof *halves);
+    for (size_t i = 0; i < n; ++i) {
+        halves[i] = imx_bf16_from_f32(random_value(&seed));
+    }
+    return halves;
+}
+
+static double half_tolerance(const imx_gemm_bf16 *g, size_t i) {
+    double sum = 0; // |b| <= 1
+    for (size_t l = 0; l < g->k; ++l) {
+        sum += fabs((double)imx_bf16_to_f32(g->a[i * g->k + l]));
+    }
+    return sum * 0x1p-24 * (double)(g->k + 8);
+}
+
+static void check_halves(size_t m, size_t n, size_t k) {
+    const size_t n_groups = (n + IMX_BF16_GROUP - 1) / IMX_BF16_GROUP, stride = n + GAP;
+    imx_bf16 *a = make_halves(m * k, m + n), *b = make_halves(n_groups * IMX_BF16_GROUP * k, k);
+    float *c = calloc(m * stride, sizeof *c), *wanted = calloc(m * stride, sizeof *wanted);
+    imx_gemm_bf16 gemm = {m, n, k, a, b, c, stride};
+    assert_int_equal(imx_gemm_bf16_run(&gemm), IMX_OK);
+    gemm.c = wanted;
+    assert_int_equal(imx_gemm_bf16_run_ref(&gemm), IMX_OK);
+    for (size_t i = 0; i < m * stride; ++i) {
+        const double bound = i % stride < n ? half_tolerance(&gemm, i / stride) : 0;
+        if (!(fabs((double)c[i] - (double)wanted[i]) <= bound)) {
+            fail_msg("%zu x %zu x %zu: c[%zu][%zu] is %g, not %g", m, n, k, i / stride, i % stride,
+                     (double)c[i], (double)wanted[i]);
+        }
+    }
+    free(a);
+    free(b);
+    free(c);
+    free(wanted);
+}
+
+static void test_halves_against_reference(void **state) {
+    (void)state;
+    static const size_t shapes[][3] = {
+        {1, 1, 32}, {17, 64, 32}, {3, 65, 64}, {5, 200, 96}, {33, 384, 64}, {2, 48, 1024},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
+        check_halves(shapes[i][0], shapes[i][1], shapes[i][2]);
+    }
+}
+
+// The pairs of b along k by hand: column 65 is the second of the second group.
+static void test_halves_by_hand(void **state) {
+    (void)state;
+    static imx_bf16 a[32], b[2 * 64 * 32];
+    float c[66];
+    a[0] = imx_bf16_from_f32(3), a[3] = imx_bf16_from_f32(5);
+    b[64 * 32 + 2] = imx_bf16_from_f32(7);          // b[0][65]
+    b[64 * 32 + 64 * 2 + 3] = imx_bf16_from_f32(2); // b[3][65]
+    const imx_gemm_bf16 gemm = {1, 66, 32, a, b, c, 66};
+    assert_int_equal(imx_gemm_bf16_run(&gemm), IMX_OK);
+    assert_true(c[65] == 31 && c[64] == 0 && c[1] == 0);
+    assert_int_equal(imx_gemm_bf16_run_ref(&gemm), IMX_OK);
+    assert_true(c[65] == 31 && c[64] == 0 && c[1] == 0);
+}
+
+// ---- threads -----------------------------------------------------------------------------------
+
 // Few outputs and a long sum: the shape that oneDNN cuts along k when it may use eight threads.
 static product make_long_product(void) {
     return make_product(16, 16, 8192, true);
@@ -194,6 +261,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reference_by_hand),
         cmocka_unit_test(test_against_reference),
+        cmocka_unit_test(test_halves_by_hand),
+        cmocka_unit_test(test_halves_against_reference),
         cmocka_unit_test(test_same_bits_for_any_thread_count),
         cmocka_unit_test(test_signals_do_no_harm),
     };

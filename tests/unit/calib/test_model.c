@@ -118,7 +118,7 @@ static void test_metadata_that_is_refused(void **state) {
         const char *named;
     } cases[] = {
         {add_yarn, IMX_ERR_UNSUPPORTED, "llama.rope.scaling.type is 'yarn'"},
-        {add_experts, IMX_ERR_UNSUPPORTED, "llama.expert_count asks for a mixture of experts"},
+        {add_experts, IMX_ERR_FORMAT, "the number of experts used"},
         {add_window, IMX_ERR_UNSUPPORTED, "llama.attention.sliding_window"},
         {add_unknown, IMX_ERR_UNSUPPORTED, "llama.attention.wobble"},
         {add_two_way, IMX_ERR_UNSUPPORTED, "llama.attention.causal"},

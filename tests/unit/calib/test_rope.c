@@ -19,8 +19,8 @@ enum { N_PAIRS = 4, N_POSITIONS = 2000 };
 static imx_rope open_rope(float base, float factor, const float *divisors) {
     imx_rope rope;
     imx_error err;
-    assert_int_equal(imx_rope_open(&rope, N_POSITIONS, N_PAIRS, base, factor, divisors, &err),
-                     IMX_OK);
+    const imx_hparams hparams = {.n_rot = 2 * N_PAIRS, .rope_base = base, .rope_factor = factor};
+    assert_int_equal(imx_rope_open(&rope, N_POSITIONS, &hparams, false, divisors, &err), IMX_OK);
     return rope;
 }
 

@@ -224,7 +224,7 @@ static imx_residual_stream *open_stream(const imx_model *model, const imx_corpus
     imx_residual_stream *stream;
     imx_error err;
     assert_int_equal(imx_residual_stream_new(&stream, corpus->n_tokens, imx_model_n_embd(model),
-                                             imx_walk_block_rows(corpus), scratch_beside, &err),
+                                             imx_walk_block_rows(model, corpus), scratch_beside, &err),
                      IMX_OK);
     return stream;
 }
@@ -291,7 +291,7 @@ static void check_pieces(const char *scratch_beside) {
     assert_int_equal(n_walks, 2 * 2 + 1); // two blocks in each of two layers, then the norm
     assert_int_equal(p.next.layer, imx_walk_end(model).layer);
     assert_int_equal(p.next.chunk, 0);
-    check_hidden(stream, wanted, tiny_default.n_embd, imx_walk_block_rows(&corpus));
+    check_hidden(stream, wanted, tiny_default.n_embd, imx_walk_block_rows(model, &corpus));
     imx_residual_stream_free(stream);
     free(wanted);
     tiny_corpus_free(&corpus);
@@ -311,11 +311,13 @@ static void test_block_rows(void **state) {
         uint32_t n_ctx;
         size_t wanted;
     } cases[] = {{N_CTX, 7 * N_CTX}, {2048, 2048}, {2049, 2049}, {3000, N_TOKENS}, {1, 2048}};
+    imx_model *model = tiny_open(&tiny_default);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         imx_corpus corpus = tiny_corpus(N_TOKENS, cases[i].n_ctx, 48);
-        assert_int_equal(imx_walk_block_rows(&corpus), cases[i].wanted);
+        assert_int_equal(imx_walk_block_rows(model, &corpus), cases[i].wanted);
         tiny_corpus_free(&corpus);
     }
+    imx_model_close(model);
 }
 
 // ---------------------------------------------------------------------------------------------

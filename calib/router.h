@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+#ifndef IMX_CALIB_ROUTER_H
+#define IMX_CALIB_ROUTER_H
+
+#include "calib/hparams.h"
+
+// Turns a token's router logits (n_experts) into the weights of its experts, −1 where it is not
+// sent to an expert. `bias` (n_experts) sways the choice only; NULL: none. Of equal gates the
+// expert with the lower number is chosen.
+void imx_route(const imx_hparams *hparams, const float *bias, float *values);
+
+#endif
