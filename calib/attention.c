@@ -57,13 +57,17 @@ static head_view view_head(const imx_attention *a, size_t chunk, size_t head) {
 // scale that is still to be applied.
 static float shape_scores(const imx_attention *a, size_t head, float *scores, size_t begin,
                           size_t i) {
-    if (a->softcap == 0 && a->slopes == NULL && a->sinks == NULL) {
-        return a->scale;
+    const float slope = a->slopes != NULL ? a->slopes[head] : 0;
+    float scale = a->scale;
+    if (a->softcap > 0) {
+        imx_softcap(scores + begin, i + 1 - begin, scale, a->softcap);
+        scale = 1;
+    }
+    if (slope == 0 && a->sinks == NULL) {
+        return scale;
     }
     for (size_t j = begin; j <= i; ++j) {
-        float score = a->scale * scores[j];
-        score = a->softcap > 0 ? a->softcap * tanhf(score / a->softcap) : score;
-        scores[j] = a->slopes != NULL ? score - a->slopes[head] * (float)(i - j) : score;
+        scores[j] = scale * scores[j] - slope * (float)(i - j);
     }
     return 1;
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "calib/model_internal.h"
 #include "calib/param.h"
+#include "calib/row_ops.h"
 #include "calib/split.h"
 #include "calib/walk.h"
 #include "formats/memory.h"
@@ -35,7 +35,7 @@ imx_status imx_head_open(imx_head **out, const imx_model *model, int n_threads, 
 }
 
 // logits = softcap · tanh(scale · logits / softcap)
-static void shape_logits(const imx_head *head, float *logits, size_t n) {
+static void shape_logits(const imx_head *head, float *logits, size_t n_rows) {
     const imx_hparams *hparams = &head->model->hparams;
     const bool is_divided = (head->model->arch->traits & IMX_TRAIT_LOGITS_ARE_DIVIDED) != 0;
     const float factor = hparams->logit_scale == 0 ? 1
@@ -46,9 +46,14 @@ static void shape_logits(const imx_head *head, float *logits, size_t n) {
         return;
     }
 #pragma omp parallel for num_threads(head->n_threads)
-    for (size_t i = 0; i < n; ++i) {
-        const float logit = factor * logits[i];
-        logits[i] = cap > 0 ? cap * tanhf(logit / cap) : logit;
+    for (size_t i = 0; i < n_rows; ++i) {
+        float *row = logits + i * head->param.n_out;
+        if (cap > 0) {
+            imx_softcap(row, head->param.n_out, factor, cap);
+        }
+        for (size_t j = 0; j < head->param.n_out && cap == 0; ++j) {
+            row[j] *= factor;
+        }
     }
 }
 
@@ -56,7 +61,7 @@ imx_status imx_head_logits(imx_head *head, const float *hidden, size_t n_rows, f
                            imx_error *err) {
     IMX_TRY(imx_param_apply(&head->param, hidden, head->param.n_in, n_rows, logits,
                             head->param.n_out, head->n_threads, err));
-    shape_logits(head, logits, n_rows * head->param.n_out);
+    shape_logits(head, logits, n_rows);
     return IMX_OK;
 }
 

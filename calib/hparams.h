@@ -48,9 +48,11 @@ typedef struct imx_hparams {
     float temperature_scale; // queries grow with the logarithm of the position
     uint32_t temperature_length;
 
-    uint32_t window;        // tokens that a windowed layer attends to, itself among them
-    uint32_t window_period; // of so many layers one is not windowed; 0: all are
-    uint32_t full_is_first; // it is the first of them, else the last
+    uint32_t window;            // tokens that a windowed layer attends to, itself among them
+    uint32_t window_period;     // of so many layers the last is not windowed; 0: all are
+    uint32_t head_dim_k_window; // head_dim_k, head_dim_v and n_rot of windowed layers; 0: the same
+    uint32_t head_dim_v_window;
+    uint32_t n_rot_window;
 
     uint32_t q_rank;            // of latent attention; 0: queries are not compressed
     uint32_t latent;            // values of a token's keys and values, compressed
@@ -64,14 +66,15 @@ typedef struct imx_hparams {
     float rope_factor;           // positions are divided by it
     uint32_t n_original_context; // before it was extended
     float rope_attention_factor; // of rotated queries and keys
-    float yarn_log_multiplier;
-    float yarn_ext_factor; // negative: 1
-    float yarn_attention_factor;
-    float yarn_beta_fast;
-    float yarn_beta_slow;
+    float rope_alpha;            // how much further, as a change of the base; 0: none
+    float yarn_beta_fast;        // turns within the original context from which pairs turn as before
+    float yarn_beta_slow;        // and up to which they turn as slowly as the factor says
+    float yarn_log_multiplier;   // see rope.c
     uint32_t unrotated_period;          // of so many layers the last is not rotated; 0: all are
-    uint32_t rope_factor_spares_window; // layers with a window are rotated by whole positions
-    uint32_t rotates_in_window;         // if a layer has a window, only those that do are rotated
+    uint32_t rope_factor_spares_window; // layers with a window are rotated as without scaling
+    uint32_t rotates_in_window;         // only layers with a window are rotated
+    uint32_t rope_is_trained;           // where a key says so: else no layer is rotated
+    uint32_t rope_has_sections;         // for time, height and width; text has the same in all
 
     uint32_t n_experts;
     uint32_t n_experts_used;
@@ -109,9 +112,10 @@ typedef enum imx_dim {
     IMX_DIM_LATENT,
     IMX_DIM_LATENT_AND_ROT,
     IMX_DIM_UNROTATED,  // values of a head that are not rotated
-    IMX_DIM_KV_B,       // all heads' keys without the rotated part, and values
-    IMX_DIM_ABSORBED,   // all heads' queries against the latent and the rotated part
-    IMX_DIM_MIX_LATENT, // all heads' mixed latents
+    IMX_DIM_Q_UNROTATED, // of all heads
+    IMX_DIM_KV_B,        // all heads' keys without the rotated part, and values
+    IMX_DIM_FOLDED,      // all heads' queries against the latent and the rotated part
+    IMX_DIM_MIX_LATENT,  // all heads' mixed latents
     IMX_DIM_FF,
     IMX_DIM_FF_TWICE,
     IMX_DIM_EXPERTS,
@@ -133,7 +137,7 @@ typedef enum imx_key_group {
     IMX_KEYS_RMS_NORM = 1 << 0,
     IMX_KEYS_LAYER_NORM = 1 << 1,
     IMX_KEYS_ROPE = 1 << 2,
-    IMX_KEYS_YARN = 1 << 3,     // rope.scaling.type may be yarn
+    IMX_KEYS_YARN = 1 << 3,     // rope.scaling.type may be yarn, of the betas 32 and 1
     IMX_KEYS_LONGROPE = 1 << 4, // rope.scaling.type may be longrope
     IMX_KEYS_WINDOW = 1 << 5,
     IMX_KEYS_EXPERTS = 1 << 6,
@@ -148,18 +152,29 @@ typedef enum imx_key_group {
     IMX_KEYS_LATENT = 1 << 15,
     IMX_KEYS_TEMPERATURE = 1 << 16,
     IMX_KEYS_EXTRA_LAYERS = 1 << 17,
-    IMX_KEYS_GROUPS = 1 << 18, // of experts
+    IMX_KEYS_GATING = 1 << 18, // how gates of experts are made from logits
+    IMX_KEYS_ROPE_SWITCH = 1 << 19,
+    IMX_KEYS_GATE_SCALE = 1 << 20,
+    IMX_KEYS_ROPE_ALPHA = 1 << 21,
+    IMX_KEYS_YARN_BETAS = 1 << 22,
+    IMX_KEYS_YARN_MULTIPLIER = 1 << 23,
+    IMX_KEYS_WINDOW_BASE = 1 << 24, // layers with a window have their own rotation base
+    IMX_KEYS_ROPE_SECTIONS = 1 << 25,
 } imx_key_group;
 
+// Computes what follows from other hyperparameters; IMX_ERR_UNSUPPORTED where it is not known how.
+typedef imx_status imx_finish_fn(imx_hparams *hparams, const imx_gguf *gguf, imx_error *err);
+
 // Reads the keys of `groups` (of imx_key_group) under `arch_name` over `defaults`, fills in what is
-// absent and checks that the numbers make a model; `finish`, which may be NULL, can compute some
-// from others before the check. A key outside the groups that is not at a value without effect is
+// absent and checks that the numbers make a model; `finish`, which may be NULL, comes before the
+// check. A key outside the groups that is neither at a value without effect nor one of `ignored` is
 // IMX_ERR_UNSUPPORTED by name.
 typedef struct imx_hparams_rules {
     const char *arch_name;
     unsigned groups;
     const imx_hparams *defaults;
-    void (*finish)(imx_hparams *hparams);
+    imx_finish_fn *finish;
+    const char *const *ignored; // fnmatch patterns of suffixes to pass over, up to a NULL
 } imx_hparams_rules;
 
 imx_status imx_hparams_read(imx_hparams *hparams, const imx_hparams_rules *rules,

@@ -19,31 +19,34 @@
 #include "formats/memory.h"
 
 enum { PER_PIECE, PER_BLOCK };
-enum { ALL_MODELS, LATENT_ONLY, EXPERTS_ONLY };
+#define ALWAYS IMX_N_ROLES
 
 // The scratch memory: what each kind of row is made of.
 static const struct scratch_row {
     size_t offset; // of the pointer in imx_layer
     int rows;
-    int models;
+    imx_role role; // of models that have it
     imx_dim dim;
 } scratch[] = {
-    {offsetof(imx_layer, positions), PER_PIECE, ALL_MODELS, IMX_DIM_ONE},
-    {offsetof(imx_layer, qkv), PER_PIECE, ALL_MODELS, IMX_DIM_QKV},
-    {offsetof(imx_layer, mixed), PER_PIECE, ALL_MODELS, IMX_DIM_MIX},
-    {offsetof(imx_layer, gate), PER_PIECE, ALL_MODELS, IMX_DIM_FF_WIDEST_TWICE},
-    {offsetof(imx_layer, up), PER_PIECE, ALL_MODELS, IMX_DIM_FF_WIDEST},
-    {offsetof(imx_layer, q_low), PER_PIECE, LATENT_ONLY, IMX_DIM_Q_RANK},
-    {offsetof(imx_layer, latent), PER_PIECE, LATENT_ONLY, IMX_DIM_LATENT_AND_ROT},
-    {offsetof(imx_layer, absorbed), PER_PIECE, LATENT_ONLY, IMX_DIM_ABSORBED},
-    {offsetof(imx_layer, mixed_latent), PER_PIECE, LATENT_ONLY, IMX_DIM_MIX_LATENT},
-    {offsetof(imx_layer, normed), PER_BLOCK, ALL_MODELS, IMX_DIM_EMBD},
-    {offsetof(imx_layer, change), PER_BLOCK, ALL_MODELS, IMX_DIM_EMBD},
-    {offsetof(imx_layer, gathered), PER_PIECE, EXPERTS_ONLY, IMX_DIM_EMBD},
-    {offsetof(imx_layer, expert_out), PER_PIECE, EXPERTS_ONLY, IMX_DIM_EMBD},
-    {offsetof(imx_layer, gate_weights), PER_BLOCK, EXPERTS_ONLY, IMX_DIM_EXPERTS},
-    {offsetof(imx_layer, rows), PER_BLOCK, EXPERTS_ONLY, IMX_DIM_ONE},
-    {offsetof(imx_layer, tokens), PER_BLOCK, EXPERTS_ONLY, IMX_DIM_ONE},
+    {offsetof(imx_layer, positions), PER_PIECE, ALWAYS, IMX_DIM_ONE},
+    {offsetof(imx_layer, qkv), PER_PIECE, ALWAYS, IMX_DIM_QKV},
+    {offsetof(imx_layer, mixed), PER_PIECE, ALWAYS, IMX_DIM_MIX},
+    {offsetof(imx_layer, gate), PER_PIECE, ALWAYS, IMX_DIM_FF_WIDEST_TWICE},
+    {offsetof(imx_layer, up), PER_PIECE, ALWAYS, IMX_DIM_FF_WIDEST},
+    {offsetof(imx_layer, q_low), PER_PIECE, IMX_ROLE_ATTN_Q_A, IMX_DIM_Q_RANK},
+    {offsetof(imx_layer, latent_key), PER_PIECE, IMX_ROLE_ATTN_KV_A, IMX_DIM_LATENT_AND_ROT},
+    {offsetof(imx_layer, latent), PER_PIECE, IMX_ROLE_ATTN_KV_B, IMX_DIM_LATENT},
+    {offsetof(imx_layer, unfolded), PER_PIECE, IMX_ROLE_ATTN_KV_B, IMX_DIM_KV_B},
+    {offsetof(imx_layer, unrotated), PER_PIECE, IMX_ROLE_ATTN_K_B, IMX_DIM_Q_UNROTATED},
+    {offsetof(imx_layer, folded), PER_PIECE, IMX_ROLE_ATTN_K_B, IMX_DIM_FOLDED},
+    {offsetof(imx_layer, mixed_latent), PER_PIECE, IMX_ROLE_ATTN_V_B, IMX_DIM_MIX_LATENT},
+    {offsetof(imx_layer, normed), PER_BLOCK, ALWAYS, IMX_DIM_EMBD},
+    {offsetof(imx_layer, change), PER_BLOCK, ALWAYS, IMX_DIM_EMBD},
+    {offsetof(imx_layer, gathered), PER_PIECE, IMX_ROLE_ROUTER, IMX_DIM_EMBD},
+    {offsetof(imx_layer, expert_out), PER_PIECE, IMX_ROLE_ROUTER, IMX_DIM_EMBD},
+    {offsetof(imx_layer, gate_weights), PER_BLOCK, IMX_ROLE_ROUTER, IMX_DIM_EXPERTS},
+    {offsetof(imx_layer, rows), PER_BLOCK, IMX_ROLE_ROUTER, IMX_DIM_ONE},
+    {offsetof(imx_layer, tokens), PER_BLOCK, IMX_ROLE_ROUTER, IMX_DIM_ONE},
 };
 
 enum { N_SCRATCH = sizeof scratch / sizeof *scratch };
@@ -60,27 +63,35 @@ static size_t piece_rows(const imx_layer_settings *settings) {
     return settings->max_rows < most ? settings->max_rows : most;
 }
 
+static bool some_layer_has(const imx_model *model, imx_role role) {
+    uint32_t layer = 0;
+    while (layer < model->hparams.n_layers && !imx_model_has(model, layer, role)) {
+        ++layer;
+    }
+    return layer < model->hparams.n_layers;
+}
+
 // Values of scratch memory of kind `i`.
 static size_t scratch_values(const imx_layer_settings *settings, size_t i) {
     const imx_model *model = settings->model;
-    const bool is_two_products = !imx_role_is_in(model->arch->roles, IMX_ROLE_FFN_GATE_UP) &&
-                                 !imx_role_is_in(model->arch->roles, IMX_ROLE_EXPERTS_GATE_UP);
-    const bool is_needed =
-        scratch[i].models == ALL_MODELS ||
-        (scratch[i].models == LATENT_ONLY ? model->hparams.latent : model->hparams.n_experts) > 0;
     const size_t n_rows = scratch[i].rows == PER_PIECE ? piece_rows(settings) : settings->max_rows;
-    const size_t n = is_needed ? n_rows * imx_model_dim(model, scratch[i].dim) : 0;
-    return scratch[i].dim == IMX_DIM_FF_WIDEST_TWICE && is_two_products ? n / 2 : n;
+    const size_t n = n_rows * imx_model_dim(model, scratch[i].dim);
+    if (scratch[i].dim == IMX_DIM_FF_WIDEST_TWICE && !some_layer_has(model, IMX_ROLE_FFN_GATE_UP) &&
+        !some_layer_has(model, IMX_ROLE_EXPERTS_GATE_UP)) {
+        return n / 2;
+    }
+    return scratch[i].role == ALWAYS || some_layer_has(model, scratch[i].role) ? n : 0;
 }
 
 // Llama 3 and its like carry one set of divisors, others one for contexts beyond the original one
-// and one for the rest.
+// and one for the rest. The context is the one that the text was cut for, whatever its chunks have:
+// the same model then stands behind all of them. llama.cpp rounds it up so.
 static imx_role rope_divisors(const imx_layer_settings *settings) {
-    const imx_model *model = settings->model;
-    if (model->hparams.rope_scaling != IMX_ROPE_SCALING_LONGROPE) {
+    const uint64_t n_ctx = imx_align_up(settings->wanted_ctx, 256);
+    if (imx_model_has(settings->model, 0, IMX_ROLE_ROPE_FREQS)) {
         return IMX_ROLE_ROPE_FREQS;
     }
-    return settings->n_ctx > model->hparams.n_original_context ? IMX_ROLE_ROPE_LONG
+    return n_ctx > settings->model->hparams.n_original_context ? IMX_ROLE_ROPE_LONG
                                                                : IMX_ROLE_ROPE_SHORT;
 }
 
@@ -183,8 +194,9 @@ imx_status imx_layer_show_input(const imx_layer *layer, imx_role_set set,
         const imx_param *param = &layer->params[role];
         if (imx_role_is_in(set, role) && param->weight != NULL) {
             names[shown.n_weights++] = param->weight->name;
-            shown.n_cols = param->n_in;
-            shown.n_mats = (uint32_t)param->n_mats;
+            const bool is_by_head = imx_role_row_of(role)->n_mats == IMX_DIM_HEADS;
+            shown.n_cols = param->n_in * (is_by_head ? param->n_mats : 1);
+            shown.n_mats = is_by_head ? 1 : (uint32_t)param->n_mats;
         }
     }
     if (hook == NULL || shown.n_weights == 0 || input->n_rows == 0) {

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "calib/attention.h"
 #include "calib/model_internal.h"
 #include "calib/param.h"
 #include "calib/rope.h"
@@ -20,6 +21,7 @@ typedef struct imx_layer_settings {
     const imx_walk_hook *hook; // may be NULL
     int n_threads;             // at least 1
     size_t n_ctx;              // no chunk has more tokens
+    size_t wanted_ctx;         // that the text was cut for; chunks may all be shorter
     size_t max_rows;           // tokens of the largest block
     bool all_experts;          // every expert sees every token, for the hook
 } imx_layer_settings;
@@ -41,9 +43,14 @@ typedef struct imx_layer {
     float *mixed;    // (piece_rows, n_heads · dim_v)
     float *gate;     // (piece_rows, n_ff), or twice that where gate and up are one product
     float *up;       // (piece_rows, n_ff)
-    float *q_low;    // (piece_rows, q_rank), and below: latent attention
-    float *latent;   // (piece_rows, latent + n_rot)
-    float *absorbed; // (piece_rows, n_heads · (latent + n_rot))
+
+    // Of a piece, for latent attention.
+    float *q_low;        // (piece_rows, q_rank)
+    float *latent_key;   // (piece_rows, latent + n_rot)
+    float *latent;       // (piece_rows, latent), where keys and values are unfolded from it
+    float *unfolded;     // (piece_rows, n_kv_heads · (dim_k − n_rot + dim_v))
+    float *unrotated;    // (piece_rows, n_heads · (dim_k − n_rot)), where queries are folded
+    float *folded;       // (piece_rows, n_heads · (latent + n_rot))
     float *mixed_latent; // (piece_rows, n_heads · latent)
 
     // Of a block.
@@ -120,6 +127,33 @@ imx_status imx_layer_open_slopes(imx_layer *layer, imx_error *err);
 // layer->change = what the attention adds, from the input (n_rows, n_embd) that has been normed.
 imx_status imx_layer_attend(imx_layer *layer, const imx_layer_piece *piece, const float *input,
                             imx_error *err);
+
+// Queries or keys of all tokens.
+typedef struct imx_heads {
+    float *values; // (n_rows, n_heads, head_dim), rows `stride` apart
+    size_t n_heads;
+    size_t head_dim;
+    size_t stride;
+} imx_heads;
+
+// Norms runs of `n` values of every row by a role, if the layer has it. The weight is as long as a
+// run, or as the row.
+void imx_layer_norm_runs(const imx_layer *layer, imx_role role, const imx_heads *h, size_t n_rows,
+                         size_t n);
+
+// Rotates the first n_rot values of each head by the token's position, if the layer does that.
+void imx_layer_rotate(const imx_layer *layer, const imx_heads *h, size_t n_rows);
+
+// Multiplies queries by what grows with the position, if the model does that.
+void imx_layer_temper(const imx_layer *layer, const imx_heads *q, size_t n_rows);
+
+// What attention of this layer has in common whatever its inputs come from; the output is
+// layer->mixed.
+imx_attention imx_layer_describe_attention(const imx_layer *layer, const imx_layer_piece *piece);
+
+// layer->mixed = the mixed values of all heads, of a layer with latent attention.
+imx_status imx_layer_mix_latent(imx_layer *layer, const imx_layer_piece *piece, const float *input,
+                                imx_error *err);
 
 // layer->change = what the feed-forward network adds, and with `stop_at_last_input` nothing.
 imx_status imx_layer_feed_forward(imx_layer *layer, const imx_layer_piece *piece,

@@ -16,15 +16,7 @@
 #include "calib/split.h"
 #include "formats/memory.h"
 
-// Queries or keys of all tokens, as they stand in the matrix.
-typedef struct heads {
-    float *values; // (n_rows, n_heads, head_dim), rows `stride` apart
-    size_t n_heads;
-    size_t head_dim;
-    size_t stride;
-} heads;
-
-static float *head_at(const heads *h, size_t row, size_t head) {
+static float *head_at(const imx_heads *h, size_t row, size_t head) {
     return h->values + row * h->stride + head * h->head_dim;
 }
 
@@ -37,25 +29,43 @@ static void number_positions(imx_layer *layer, const imx_layer_piece *piece) {
     }
 }
 
-static void rotate(const imx_layer *layer, const heads *h, size_t n_rows) {
+void imx_layer_rotate(const imx_layer *layer, const imx_heads *h, size_t n_rows) {
     const imx_model *model = layer->settings.model;
     const imx_rope *rope = &layer->ropes[imx_hparams_is_windowed(&model->hparams, layer->index)];
-    if (model->arch->rotate == NULL || !imx_hparams_is_rotated(&model->hparams, layer->index)) {
+    imx_rotate_fn *rotate =
+        model->hparams.rope_has_sections ? imx_rotate_halves : model->arch->rotate;
+    if (rotate == NULL || !imx_hparams_is_rotated(&model->hparams, layer->index)) {
         return;
     }
 #pragma omp parallel for num_threads(layer->settings.n_threads)
     for (size_t i = 0; i < n_rows; ++i) {
         const size_t angles = layer->positions[i] * rope->n_pairs;
         for (size_t j = 0; j < h->n_heads; ++j) {
-            model->arch->rotate(head_at(h, i, j), rope->cosines + angles, rope->sines + angles,
-                                rope->n_pairs);
+            rotate(head_at(h, i, j), rope->cosines + angles, rope->sines + angles, rope->n_pairs);
+        }
+    }
+}
+
+// With temperature τ the queries of position p grow by 1 + τ ln(⌊p / length⌋ + 1): the more keys
+// there are, the sharper the attention.
+void imx_layer_temper(const imx_layer *layer, const imx_heads *q, size_t n_rows) {
+    const imx_hparams *hparams = &layer->settings.model->hparams;
+    const uint32_t length = hparams->temperature_length;
+    if (hparams->temperature_scale == 0 || length == 0) {
+        return;
+    }
+    for (size_t i = 0; i < n_rows; ++i) {
+        const float growth = logf((float)(layer->positions[i] / length) + 1.0f);
+        const float scale = 1.0f + hparams->temperature_scale * growth;
+        for (size_t j = 0; j < q->n_heads * q->head_dim; ++j) {
+            head_at(q, i, 0)[j] *= scale;
         }
     }
 }
 
 // Norms runs of n values of every row by a role, if the layer has it. The weight is as long as a
 // run, or as the row.
-static void norm_runs(const imx_layer *layer, imx_role role, const heads *h, size_t n_rows,
+void imx_layer_norm_runs(const imx_layer *layer, imx_role role, const imx_heads *h, size_t n_rows,
                       size_t n) {
     const imx_model *model = layer->settings.model;
     const imx_param *param = &layer->params[role];
@@ -73,23 +83,23 @@ static void norm_runs(const imx_layer *layer, imx_role role, const heads *h, siz
     }
 }
 
-static void norm_heads(const imx_layer *layer, const heads *q, const heads *k, size_t n_rows) {
-    norm_runs(layer, IMX_ROLE_ATTN_Q_NORM, q, n_rows, q->head_dim);
-    norm_runs(layer, IMX_ROLE_ATTN_K_NORM, k, n_rows, k->head_dim);
-    norm_runs(layer, IMX_ROLE_ATTN_Q_NORM_EACH, q, n_rows, q->head_dim);
-    norm_runs(layer, IMX_ROLE_ATTN_K_NORM_EACH, k, n_rows, k->head_dim);
-    norm_runs(layer, IMX_ROLE_ATTN_Q_NORM_ALL, q, n_rows, q->n_heads * q->head_dim);
-    norm_runs(layer, IMX_ROLE_ATTN_K_NORM_ALL, k, n_rows, k->n_heads * k->head_dim);
+static void norm_heads(const imx_layer *layer, const imx_heads *q, const imx_heads *k, size_t n_rows) {
+    imx_layer_norm_runs(layer, IMX_ROLE_ATTN_Q_NORM, q, n_rows, q->head_dim);
+    imx_layer_norm_runs(layer, IMX_ROLE_ATTN_K_NORM, k, n_rows, k->head_dim);
+    imx_layer_norm_runs(layer, IMX_ROLE_ATTN_Q_NORM_EACH, q, n_rows, q->head_dim);
+    imx_layer_norm_runs(layer, IMX_ROLE_ATTN_K_NORM_EACH, k, n_rows, k->head_dim);
+    imx_layer_norm_runs(layer, IMX_ROLE_ATTN_Q_NORM_ALL, q, n_rows, q->n_heads * q->head_dim);
+    imx_layer_norm_runs(layer, IMX_ROLE_ATTN_K_NORM_ALL, k, n_rows, k->n_heads * k->head_dim);
 }
 
-static void norm_and_rotate(const imx_layer *layer, const heads *q, const heads *k, size_t n_rows) {
+static void norm_and_rotate(const imx_layer *layer, const imx_heads *q, const imx_heads *k, size_t n_rows) {
     const bool rotates_first =
         (layer->settings.model->arch->traits & IMX_TRAIT_ROTATES_BEFORE_NORM) != 0;
     if (!rotates_first) {
         norm_heads(layer, q, k, n_rows);
     }
-    rotate(layer, q, n_rows);
-    rotate(layer, k, n_rows);
+    imx_layer_rotate(layer, q, n_rows);
+    imx_layer_rotate(layer, k, n_rows);
     if (rotates_first) {
         norm_heads(layer, q, k, n_rows);
     }
@@ -125,7 +135,7 @@ static imx_status multiply_inputs(imx_layer *layer, const imx_layer_piece *piece
 }
 
 // What attention of this layer has in common whatever its inputs come from.
-static imx_attention describe_attention(const imx_layer *layer, const imx_layer_piece *piece) {
+imx_attention imx_layer_describe_attention(const imx_layer *layer, const imx_layer_piece *piece) {
     const imx_hparams *hparams = &layer->settings.model->hparams;
     return (imx_attention){
         .n_heads = hparams->n_heads,
@@ -150,12 +160,16 @@ static imx_status mix_heads(imx_layer *layer, const imx_layer_piece *piece, cons
     const imx_model *model = layer->settings.model;
     const imx_hparams *hparams = &model->hparams;
     const size_t stride = imx_model_dim(model, IMX_DIM_QKV);
-    const heads q = {layer->qkv, hparams->n_heads, hparams->head_dim_k, stride};
-    const heads k = {q.values + imx_model_dim(model, IMX_DIM_Q), hparams->n_kv_heads,
+    if (layer->params[IMX_ROLE_ATTN_KV_A].weight != NULL) {
+        return imx_layer_mix_latent(layer, piece, input, err);
+    }
+    const imx_heads q = {layer->qkv, hparams->n_heads, hparams->head_dim_k, stride};
+    const imx_heads k = {q.values + imx_model_dim(model, IMX_DIM_Q), hparams->n_kv_heads,
                      hparams->head_dim_k, stride};
     IMX_TRY(multiply_inputs(layer, piece, input, err));
     norm_and_rotate(layer, &q, &k, piece->n_rows);
-    imx_attention attention = describe_attention(layer, piece);
+    imx_layer_temper(layer, &q, piece->n_rows);
+    imx_attention attention = imx_layer_describe_attention(layer, piece);
     attention.q = q.values;
     attention.k = k.values;
     attention.v = k.values + imx_model_dim(model, IMX_DIM_K);

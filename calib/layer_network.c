@@ -3,6 +3,9 @@
 // The feed-forward network of a layer: two products with an activation between,
 //
 //     change = W_down · (activation(W_gate n) ∘ W_up n)    or    W_down · activation(W_up n)
+//
+// A quantizer that scales columns of W_down by what flows into them (AWQ) leaves the divisors in
+// the model.
 
 #include "calib/layer.h"
 #include "calib/split.h"
@@ -47,6 +50,16 @@ imx_status imx_layer_run_inner(imx_layer *layer, const imx_network *network, con
     return IMX_OK;
 }
 
+// layer->up over the divisors, if the model has them.
+static void divide(const imx_layer *layer, size_t n_rows) {
+    const imx_param *divisor = &layer->params[IMX_ROLE_FFN_DIVISOR];
+    for (size_t i = 0; i < n_rows && divisor->weight != NULL; ++i) {
+        for (size_t j = 0; j < divisor->n_out; ++j) {
+            layer->up[i * divisor->n_out + j] /= divisor->vector[j];
+        }
+    }
+}
+
 imx_status imx_layer_feed_forward(imx_layer *layer, const imx_layer_piece *piece,
                                   const float *input, bool stop_at_last_input, imx_error *err) {
     const imx_role_set inner =
@@ -55,6 +68,7 @@ imx_status imx_layer_feed_forward(imx_layer *layer, const imx_layer_piece *piece
         .x = input, .n_rows = piece->n_rows, .first_token = piece->first_token};
     IMX_TRY(imx_layer_show_input(layer, inner, &shown, err));
     IMX_TRY(imx_layer_run_inner(layer, &imx_dense_network, input, piece->n_rows, err));
+    divide(layer, piece->n_rows);
     shown.x = layer->up;
     IMX_TRY(imx_layer_show_input(layer, IMX_ROLE_BIT(FFN_DOWN), &shown, err));
     return stop_at_last_input

@@ -128,18 +128,27 @@ static imx_status take_parts(const binder *b, imx_role role, uint32_t layer) {
     const shape scale = {{n_mats, 1, 1, 1}};
     const bool has_bias =
         (row->flags & IMX_ROLE_HAS_BIAS) != 0 ||
-        ((row->flags & IMX_ROLE_IS_NORM) != 0 && b->model->arch->norm != imx_norm_rms);
+        ((row->flags & IMX_ROLE_HAS_SHIFT) != 0 && b->model->arch->norm != imx_norm_rms);
+    const imx_arch *arch = b->model->arch;
     imx_binding *binding = &b->model->bindings[layer][role];
     const imx_gguf_tensor *unused;
     if (has_bias) {
-        IMX_TRY(take_tensor(b, role, layer, "bias", &bias, &binding->bias));
+        IMX_TRY(take_tensor(b, role, layer, "bias", &bias,
+                            imx_role_is_in(arch->unbiased, role) ? &unused : &binding->bias));
     }
     if ((row->flags & IMX_ROLE_HAS_SCALE) == 0) {
         return IMX_OK;
     }
-    IMX_TRY(take_tensor(b, role, layer, "scale", &scale, &binding->scale));
+    IMX_TRY(take_tensor(b, role, layer, "scale", &scale,
+                        imx_role_is_in(arch->unscaled, role) ? &unused : &binding->scale));
     // How a quantizer of activations would scale the input: nothing that the model computes.
     return take_tensor(b, role, layer, "input_scale", &scale, &unused);
+}
+
+static const char *vector_part(unsigned flags) {
+    return (flags & IMX_ROLE_IS_BIAS) != 0     ? "bias"
+           : (flags & IMX_ROLE_IS_SCALES) != 0 ? "scales"
+                                               : "weight";
 }
 
 static imx_status bind_role(const binder *b, imx_role role, uint32_t layer) {
@@ -148,7 +157,7 @@ static imx_status bind_role(const binder *b, imx_role role, uint32_t layer) {
     const shape vector = {{n_out, 1, 1, 1}};
     const shape matrices = {
         {imx_model_dim(b->model, row->n_in), n_out, imx_model_dim(b->model, row->n_mats), 1}};
-    IMX_TRY(take_tensor(b, role, layer, (row->flags & IMX_ROLE_IS_BIAS) != 0 ? "bias" : "weight",
+    IMX_TRY(take_tensor(b, role, layer, vector_part(row->flags),
                         row->n_in == IMX_DIM_ONE ? &vector : &matrices,
                         &b->model->bindings[layer][role].weight));
     return take_parts(b, role, layer);
@@ -156,7 +165,7 @@ static imx_status bind_role(const binder *b, imx_role role, uint32_t layer) {
 
 static imx_status fail_missing(const binder *b, imx_role role, uint32_t layer) {
     char name[MAX_NAME];
-    name_tensor(name, role, layer, "weight");
+    name_tensor(name, role, layer, vector_part(imx_role_row_of(role)->flags));
     return imx_fail(b->err, IMX_ERR_FORMAT,
                     "%s: tensor '%s' is missing; the file does not hold a whole %s model",
                     b->model->gguf->path, name, b->model->arch->name);
@@ -224,10 +233,15 @@ static imx_status bind_layer(const binder *b, uint32_t layer) {
     return need_roles(b, in_layers & ~roles_of_choices(), layer);
 }
 
+// Part of a second head, which tells classes instead of tokens.
+static bool is_of_classifier(const imx_gguf_tensor *tensor) {
+    return strncmp(tensor->name, "cls.", strlen("cls.")) == 0;
+}
+
 static imx_status refuse_untaken(const binder *b) {
     const imx_gguf *gguf = b->model->gguf;
     for (size_t i = 0; i < gguf->n_tensors; ++i) {
-        if (!b->taken[i]) {
+        if (!b->taken[i] && !is_of_classifier(&gguf->tensors[i])) {
             return imx_fail(b->err, IMX_ERR_UNSUPPORTED,
                             "%s: tensor '%s' has no place in a %s model as this version knows it",
                             gguf->path, gguf->tensors[i].name, b->model->arch->name);
@@ -269,7 +283,8 @@ static imx_status open_model(imx_model *model, const char *path, imx_error *err)
     IMX_TRY(imx_gguf_open_model(&model->gguf, path, err));
     IMX_TRY(imx_arch_find(&model->arch, model->gguf, err));
     const imx_arch *arch = model->arch;
-    const imx_hparams_rules rules = {arch->name, arch->keys, &arch->defaults, arch->finish};
+    const imx_hparams_rules rules = {arch->name, arch->keys, &arch->defaults, arch->finish,
+                                     arch->ignored_keys};
     IMX_TRY(imx_hparams_read(&model->hparams, &rules, model->gguf, err));
     IMX_TRY(
         imx_alloc_zeroed(&model->bindings, model->hparams.n_layers, sizeof *model->bindings, err));

@@ -47,7 +47,7 @@ static const imx_pretokenizer_row *find_pretokenizer_row(imx_str name) {
 }
 
 static imx_status fail_unknown_name(imx_str name, const char *path, imx_error *err) {
-    char known[900] = "";
+    char known[860] = "";
     size_t len = 0;
     for (size_t i = 0; i < imx_pretokenizer_table_len; i++) {
         const char *row_name = imx_pretokenizer_table[i].name;
@@ -56,8 +56,9 @@ static imx_status fail_unknown_name(imx_str name, const char *path, imx_error *e
         }
     }
     return imx_fail(err, IMX_ERR_UNSUPPORTED,
-                    "%s: unknown pre-tokenizer '%.*s' (tokenizer.ggml.pre); known: %s", path,
-                    (int)(name.len < 64 ? name.len : 64), name.data, known);
+                    "%s: unknown tokenizer.ggml.pre '%.*s': name one that cuts text alike, or "
+                    "update this program; known: %s",
+                    path, (int)(name.len < 64 ? name.len : 64), name.data, known);
 }
 
 static imx_status compile_pattern(pcre2_code **code, const char *pattern, imx_error *err) {

@@ -17,8 +17,9 @@ enum {
     IMX_PRE_NO_BOS = 4,          // there is no BOS token unless the file names one
     IMX_PRE_WHOLE_WORDS = 8,     // a word that is a token is not merged: it is that token
     IMX_PRE_WHOLE_NEWLINES = 16, // the same for words of newlines only
-    IMX_PRE_RAW = 32,            // pieces are UTF-8 with U+2581 for a space, not GPT-2 letters
-    IMX_PRE_NO_MERGES = 64,      // the file may come without merges
+    IMX_PRE_RAW = 32,            // pieces are plain UTF-8, not GPT-2 letters
+    IMX_PRE_ESCAPE = 64,         // spaces become U+2581 before the text is cut
+    IMX_PRE_NO_MERGES = 128,     // the file may come without merges
 };
 
 enum { IMX_PRE_MAX_STAGES = 6 };

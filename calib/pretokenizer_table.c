@@ -13,7 +13,8 @@
 //
 // White space is spelled out as S (the Unicode property White_Space) because PCRE2's \s has U+180E
 // on top. Possessive and \G forms stand where the published form would scan a long run again and
-// again; they match the same. What is a letter is for PCRE2 to say: Unicode 15 needs PCRE2 10.43.
+// again; they match the same. Letters, digits and marks are those of Unicode 15.1 whatever PCRE2
+// knows: see unicode_stand_in_table.c.
 
 #include "calib/pretokenizer.h"
 
@@ -106,6 +107,7 @@ static const char *const qwen_2[] = {WORDS("\\p{N}"), NULL};
 static const char *const minicpm_5[] = {"\\p{N}{1,3}", WORDS("\\p{N}+"), NULL};
 static const char *const laguna[] = {LINES, WORDS("\\p{N}"), NULL};
 static const char *const lines[] = {LINES, NULL};
+static const char *const not_space[] = {"[^" S "]+", NULL};
 static const char *const qwen_35[] = {
     SUFFIXES_ANY_CASE "|" LEAD "[\\p{L}\\p{M}]+|\\p{N}"
                       "| ?[^" S "\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" LINES_AND_SPACES,
@@ -186,17 +188,20 @@ static const char *const superbpe[] = {
     NULL,
 };
 
+#define LLAMA_3 (IMX_PRE_WHOLE_WORDS | IMX_PRE_ADD_BOS)
+#define GEMMA_4 (IMX_PRE_RAW | IMX_PRE_ESCAPE | IMX_PRE_ALWAYS_BOS | IMX_PRE_WHOLE_NEWLINES)
+
 const imx_pretokenizer_row imx_pretokenizer_table[] = {
     {"default", unnamed, 0},
-    {"llama-bpe", llama_3, IMX_PRE_WHOLE_WORDS | IMX_PRE_ADD_BOS},
-    {"llama3", llama_3, IMX_PRE_WHOLE_WORDS | IMX_PRE_ADD_BOS},
-    {"llama-v3", llama_3, IMX_PRE_WHOLE_WORDS | IMX_PRE_ADD_BOS},
-    {"falcon3", llama_3, IMX_PRE_WHOLE_WORDS | IMX_PRE_ADD_BOS},
-    {"falcon-h1", llama_3, IMX_PRE_WHOLE_WORDS | IMX_PRE_ADD_BOS},
-    {"pixtral", llama_3, IMX_PRE_WHOLE_WORDS | IMX_PRE_ADD_BOS},
-    {"midm-2.0", llama_3, IMX_PRE_WHOLE_WORDS | IMX_PRE_ADD_BOS},
-    {"lfm2", llama_3, IMX_PRE_WHOLE_WORDS | IMX_PRE_ADD_BOS},
-    {"jina-v5-nano", llama_3, IMX_PRE_WHOLE_WORDS | IMX_PRE_ADD_BOS},
+    {"llama-bpe", llama_3, LLAMA_3},
+    {"llama3", llama_3, LLAMA_3},
+    {"llama-v3", llama_3, LLAMA_3},
+    {"falcon3", llama_3, LLAMA_3},
+    {"falcon-h1", llama_3, LLAMA_3},
+    {"pixtral", llama_3, LLAMA_3},
+    {"midm-2.0", llama_3, LLAMA_3},
+    {"lfm2", llama_3, LLAMA_3},
+    {"jina-v5-nano", llama_3, LLAMA_3},
     {"smaug-bpe", llama_3, 0},
     {"dbrx", llama_3, 0},
     {"glm4", llama_3, IMX_PRE_NO_BOS},
@@ -258,9 +263,10 @@ const imx_pretokenizer_row imx_pretokenizer_table[] = {
     {"joyai-llm", deepseek_3, 0},
     {"afmoe", afmoe, 0},
     {"kimi-k2", kimi_k2, IMX_PRE_NO_MERGES},
-    {"gemma4", lines, IMX_PRE_RAW | IMX_PRE_ALWAYS_BOS | IMX_PRE_WHOLE_NEWLINES},
-    {"granite-embed-multi-311m", lines, IMX_PRE_RAW | IMX_PRE_ALWAYS_BOS | IMX_PRE_WHOLE_NEWLINES},
-    {"sarvam-moe", lines, IMX_PRE_RAW},
+    {"gemma4", lines, GEMMA_4},
+    {"granite-embed-multi-311m", lines, GEMMA_4},
+    {"sarvam-moe", lines, IMX_PRE_RAW | IMX_PRE_ESCAPE},
+    {"whitespace", not_space, IMX_PRE_RAW},
     {"falcon", falcon, 0},
     {"chameleon", chameleon, IMX_PRE_ADD_BOS},
     {"bloom", bloom, 0},

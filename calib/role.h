@@ -51,6 +51,7 @@ typedef enum imx_role {
     IMX_ROLE_FFN_GATE,
     IMX_ROLE_FFN_UP,
     IMX_ROLE_FFN_GATE_UP, // the two one above the other, by the name of the lower
+    IMX_ROLE_FFN_DIVISOR, // of the input of the one below, column by column
     IMX_ROLE_FFN_DOWN,
     IMX_ROLE_FFN_POST_NORM,
     IMX_ROLE_ROUTER, // chooses experts
@@ -80,8 +81,10 @@ typedef enum imx_role_flag {
     IMX_ROLE_HAS_BIAS = 1,    // may have a bias
     IMX_ROLE_HAS_SCALE = 2,   // may have a scale
     IMX_ROLE_SCALES_BIAS = 4, // y = scale · (W x + bias) instead of scale · W x + bias
-    IMX_ROLE_IS_NORM = 8,     // may have a bias where the architecture's norm has one
-    IMX_ROLE_IS_BIAS = 16,    // the vector itself is called STEM.bias
+    IMX_ROLE_IS_NORM = 8,     //
+    IMX_ROLE_HAS_SHIFT = 16,  // may have a bias where the architecture's norm has one
+    IMX_ROLE_IS_BIAS = 32,    // the vector itself is called STEM.bias
+    IMX_ROLE_IS_SCALES = 64,  // the vector itself is called STEM.scales
 } imx_role_flag;
 
 // Tensors of a role: STEM.weight and, where the flags allow, STEM.bias (n_out) and STEM.scale (1),

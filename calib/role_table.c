@@ -7,8 +7,10 @@ enum {
     SCALE = IMX_ROLE_HAS_SCALE,
     PARTS = IMX_ROLE_HAS_BIAS | IMX_ROLE_HAS_SCALE,
     SCALES_BIAS = IMX_ROLE_SCALES_BIAS,
-    NORM = IMX_ROLE_IS_NORM,
+    HEAD_NORM = IMX_ROLE_IS_NORM,
+    NORM = IMX_ROLE_IS_NORM | IMX_ROLE_HAS_SHIFT,
     IS_BIAS = IMX_ROLE_IS_BIAS,
+    IS_SCALES = IMX_ROLE_IS_SCALES,
 };
 
 // clang-format off
@@ -33,12 +35,12 @@ static const imx_role_row roles[IMX_N_ROLES] = {
     [IMX_ROLE_ATTN_K]           = {"attn_k",              EMBD, IMX_DIM_K, ONE, PARTS},
     [IMX_ROLE_ATTN_V]           = {"attn_v",              EMBD, IMX_DIM_V, ONE, PARTS},
     [IMX_ROLE_ATTN_QKV]         = {"attn_qkv",            EMBD, IMX_DIM_QKV, ONE, PARTS},
-    [IMX_ROLE_ATTN_Q_NORM]      = {"attn_q_norm",         ONE,  IMX_DIM_HEAD_K, ONE, NORM},
-    [IMX_ROLE_ATTN_K_NORM]      = {"attn_k_norm",         ONE,  IMX_DIM_HEAD_K, ONE, NORM},
-    [IMX_ROLE_ATTN_Q_NORM_EACH] = {"attn_q_norm",         IMX_DIM_HEAD_K, HEADS, ONE, NORM},
-    [IMX_ROLE_ATTN_K_NORM_EACH] = {"attn_k_norm",         IMX_DIM_HEAD_K, IMX_DIM_KV_HEADS, ONE, NORM},
-    [IMX_ROLE_ATTN_Q_NORM_ALL]  = {"attn_q_norm",         ONE,  IMX_DIM_Q, ONE, NORM},
-    [IMX_ROLE_ATTN_K_NORM_ALL]  = {"attn_k_norm",         ONE,  IMX_DIM_K, ONE, NORM},
+    [IMX_ROLE_ATTN_Q_NORM]      = {"attn_q_norm",         ONE,  IMX_DIM_HEAD_K, ONE, HEAD_NORM},
+    [IMX_ROLE_ATTN_K_NORM]      = {"attn_k_norm",         ONE,  IMX_DIM_HEAD_K, ONE, HEAD_NORM},
+    [IMX_ROLE_ATTN_Q_NORM_EACH] = {"attn_q_norm",         IMX_DIM_HEAD_K, HEADS, ONE, HEAD_NORM},
+    [IMX_ROLE_ATTN_K_NORM_EACH] = {"attn_k_norm",         IMX_DIM_HEAD_K, IMX_DIM_KV_HEADS, ONE, HEAD_NORM},
+    [IMX_ROLE_ATTN_Q_NORM_ALL]  = {"attn_q_norm",         ONE,  IMX_DIM_Q, ONE, HEAD_NORM},
+    [IMX_ROLE_ATTN_K_NORM_ALL]  = {"attn_k_norm",         ONE,  IMX_DIM_K, ONE, HEAD_NORM},
     [IMX_ROLE_ATTN_Q_A]         = {"attn_q_a",            EMBD, IMX_DIM_Q_RANK, ONE, SCALE},
     [IMX_ROLE_ATTN_Q_A_NORM]    = {"attn_q_a_norm",       ONE,  IMX_DIM_Q_RANK, ONE, NORM},
     [IMX_ROLE_ATTN_Q_B]         = {"attn_q_b",            IMX_DIM_Q_RANK, IMX_DIM_Q, ONE, SCALE},
@@ -55,6 +57,7 @@ static const imx_role_row roles[IMX_N_ROLES] = {
     [IMX_ROLE_FFN_GATE]         = {"ffn_gate",            EMBD, IMX_DIM_FF, ONE, PARTS | SCALES_BIAS},
     [IMX_ROLE_FFN_UP]           = {"ffn_up",              EMBD, IMX_DIM_FF, ONE, PARTS | SCALES_BIAS},
     [IMX_ROLE_FFN_GATE_UP]      = {"ffn_up",              EMBD, IMX_DIM_FF_TWICE, ONE, PARTS | SCALES_BIAS},
+    [IMX_ROLE_FFN_DIVISOR]      = {"ffn.act",             ONE,  IMX_DIM_FF, ONE, IS_SCALES},
     [IMX_ROLE_FFN_DOWN]         = {"ffn_down",            IMX_DIM_FF, EMBD, ONE, PARTS | SCALES_BIAS},
     [IMX_ROLE_FFN_POST_NORM]    = {"post_ffw_norm",       ONE,  EMBD, ONE, NORM},
     [IMX_ROLE_ROUTER]           = {"ffn_gate_inp",        EMBD, EXPERTS, ONE, BIAS},
@@ -76,5 +79,5 @@ const imx_role_row *imx_role_row_of(imx_role role) {
 
 bool imx_role_is_product(imx_role role) {
     const bool is_looked_up = role == IMX_ROLE_TOKEN_EMBD || role == IMX_ROLE_POSITION_EMBD;
-    return roles[role].n_in != ONE && (roles[role].flags & NORM) == 0 && !is_looked_up;
+    return roles[role].n_in != ONE && (roles[role].flags & IMX_ROLE_IS_NORM) == 0 && !is_looked_up;
 }

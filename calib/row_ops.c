@@ -20,8 +20,13 @@
 #include "calib/processor_variants.h"
 #include "formats/half.h"
 
-// Within 2⁻²² of exp(x); beyond the range of normal numbers, its ends. NaN stays NaN.
-IMX_INLINE float exp_approximately(float x) {
+// exp(x) in the parts that the sum above is made of: power · (1 + rest).
+typedef struct exp_parts {
+    float power;
+    float rest;
+} exp_parts;
+
+IMX_INLINE exp_parts exp_in_parts(float x) {
     const float magic = 0x1.8p23f; // added, it leaves n in the last bits
     x = x < -87.33f ? -87.33f : x;
     x = x > 88.37f ? 88.37f : x;
@@ -30,8 +35,21 @@ IMX_INLINE float exp_approximately(float x) {
     const float r = (x - n * 0x1.62e4p-1f) - n * 0x1.7f7d1cp-20f; // ln 2 in two parts
     const float p =
         (((0.0013926184f * r + 0.008363179f) * r + 0.041666555f) * r + 0.16666577f) * r + 0.5f;
-    const float power = imx_f32_from_bits((imx_f32_to_bits(shifted) + 127) << 23);
-    return (1.0f + (r + r * r * p)) * power;
+    return (exp_parts){imx_f32_from_bits((imx_f32_to_bits(shifted) + 127) << 23), r + r * r * p};
+}
+
+// Within 2⁻²² of exp(x); beyond the range of normal numbers, its ends. NaN stays NaN.
+IMX_INLINE float exp_approximately(float x) {
+    const exp_parts e = exp_in_parts(x);
+    return (1.0f + e.rest) * e.power;
+}
+
+// (exp(2x) − 1) / (exp(2x) + 1). Near zero the power is 1 and the difference is the rest alone, so
+// that small values keep all their digits.
+IMX_INLINE float tanh_approximately(float x) {
+    const exp_parts e = exp_in_parts(2.0f * x);
+    const float difference = e.power * e.rest + (e.power - 1.0f);
+    return difference / (difference + 2.0f);
 }
 
 // Floats compare as integers do, once the bits of negative ones are turned around; a maximum of
@@ -68,6 +86,17 @@ IMX_INLINE float silu(float x) {
     return x / (1.0f + exp_approximately(-x));
 }
 
+// (1 + tanh(u)) / 2 = 1 / (1 + exp(−2 u))
+IMX_INLINE float gelu(float x) {
+    const float twice_u = x * (0x1.988454p+0f + 0x1.2444f2p-4f * (x * x));
+    return x / (1.0f + exp_approximately(-twice_u));
+}
+
+// A NaN stays one.
+IMX_INLINE float relu_squared(float x) {
+    return x < 0.0f ? 0.0f : x * x;
+}
+
 // The two loops of an activation.
 #define DEFINE_ACTIVATION(name)                                                                    \
     IMX_INLINE void activate_##name(const float *gate, const float *up, size_t n, float *out) {    \
@@ -88,13 +117,52 @@ IMX_INLINE float silu(float x) {
         activate_##name##_here(gate, up, n, out);                                                  \
     }
 
+// A NaN stays one.
+IMX_INLINE float clip(float x, float low, float high) {
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+IMX_INLINE void activate_clipped(const float *gate, const float *up, size_t n, float *out) {
+    const float limit = 7.0f;
+#pragma omp simd
+    for (size_t j = 0; j < n; ++j) {
+        const float g = clip(gate[j], -INFINITY, limit);
+        out[j] = g / (1.0f + exp_approximately(-1.702f * g)) * (clip(up[j], -limit, limit) + 1.0f);
+    }
+}
+
+IMX_PROCESSOR_VARIANTS(activate_clipped,
+                       (const float *gate, const float *up, size_t n, float *out),
+                       (gate, up, n, out))
+
+void imx_activate_clipped(const float *gate, const float *up, size_t n, float *out) {
+    activate_clipped_here(gate, up, n, out);
+}
+
 DEFINE_ACTIVATION(silu)
+DEFINE_ACTIVATION(gelu)
+DEFINE_ACTIVATION(relu_squared)
 
 IMX_PROCESSOR_VARIANTS(exponentiate, (float *row, size_t n, float scale, float *sum, float *max),
                        (row, n, scale, sum, max))
 
 void imx_exponentiate(float *row, size_t n, float scale, float *sum, float *max) {
     exponentiate_here(row, n, scale, sum, max);
+}
+
+IMX_INLINE void softcap(float *row, size_t n, float scale, float cap) {
+    const float inner = scale / cap;
+    for (size_t j = 0; j < n; ++j) {
+        row[j] = cap * tanh_approximately(inner * row[j]);
+    }
+}
+
+IMX_PROCESSOR_VARIANTS(softcap, (float *row, size_t n, float scale, float cap),
+                       (row, n, scale, cap))
+
+void imx_softcap(float *row, size_t n, float scale, float cap) {
+    softcap_here(row, n, scale, cap);
 }
 
 // Times the weight, plus the bias.

@@ -25,9 +25,17 @@ imx_norm_fn imx_norm_layer; // (x[j] − mean) / sqrt(variance + eps)
 // row[j] = exp(scale · (row[j] − *max)), *max being the largest of the row; *sum is their sum.
 void imx_exponentiate(float *row, size_t n, float scale, float *sum, float *max);
 
+// row[j] = cap · tanh(scale · row[j] / cap): within ±cap, and nearly scale · row[j] well within.
+void imx_softcap(float *row, size_t n, float scale, float cap);
+
 imx_rotate_fn imx_rotate_pairs;  // pair i is the values 2i and 2i + 1
 imx_rotate_fn imx_rotate_halves; // pair i is the values i and n_pairs + i
 
-imx_activate_fn imx_activate_silu; // g / (1 + exp(−g))
+imx_activate_fn imx_activate_silu;         // g / (1 + exp(−g))
+imx_activate_fn imx_activate_gelu;         // g / 2 · (1 + tanh(√(2/π) · (g + 0.044715 g³)))
+imx_activate_fn imx_activate_relu_squared; // max(g, 0)²
+
+// g σ(1.702 g) · (u + 1) of a gate g that is at most 7 and u = up[j] within ±7; always with a gate.
+imx_activate_fn imx_activate_clipped;
 
 #endif

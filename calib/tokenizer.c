@@ -51,22 +51,23 @@ static imx_status find_model(const imx_tokenizer_model **model, const imx_gguf *
                              imx_error *err) {
     imx_str name = {0};
     IMX_TRY(imx_gguf_get_str(gguf, "tokenizer.ggml.model", true, &name, err));
+    const char *method = "unknown here";
     for (size_t i = 0; i < N_MODELS; i++) {
         if (strlen(models[i].name) != name.len ||
             memcmp(models[i].name, name.data, name.len) != 0) {
             continue;
         }
-        if (models[i].open == NULL) {
-            return imx_fail(err, IMX_ERR_UNSUPPORTED,
-                            "%s: tokenizer '%s' (%s) is not supported; llama, gpt2 and gemma4 are",
-                            gguf->path, models[i].name, models[i].method);
+        if (models[i].open != NULL) {
+            *model = &models[i];
+            return IMX_OK;
         }
-        *model = &models[i];
-        return IMX_OK;
+        method = models[i].method;
     }
     return imx_fail(err, IMX_ERR_UNSUPPORTED,
-                    "%s: unknown tokenizer '%.*s' (tokenizer.ggml.model); known: llama gpt2 gemma4",
-                    gguf->path, (int)(name.len < 64 ? name.len : 64), name.data);
+                    "%s: tokenizer.ggml.model '%.*s' (%s) is not supported: text can be tokenized "
+                    "with llama (SentencePiece), gpt2 (byte-level BPE) and gemma4 (BPE on UTF-8); "
+                    "the model can still be quantized, with or without an imatrix made elsewhere",
+                    gguf->path, (int)(name.len < 64 ? name.len : 64), name.data, method);
 }
 
 static imx_status load_bos_eos(imx_tokenizer *tokenizer, imx_bos_eos rules, const imx_gguf *gguf,

@@ -5,11 +5,12 @@
 // written in the letters of GPT-2, one for each byte, so the pieces of all bytes are looked up once
 // and the text itself is never translated, except to look up a whole word.
 //
-// The raw kind ("gemma4") writes its pieces in plain UTF-8, with U+2581 for a space: its symbols
-// are characters, and what is no token is spelled out in bytes as SentencePiece does it.
+// The raw kind ("gemma4") writes its pieces in plain UTF-8, mostly with U+2581 for a space: its
+// symbols are characters, and what is no token is spelled out in bytes as SentencePiece does it.
 //
 // A merge may name strings that are not tokens. They are pieces like any other and merge on; when a
-// word ends in such a piece, its bytes are the tokens.
+// word ends in such a piece, its bytes are the tokens. As in llama.cpp these are the letters of a
+// single byte: a byte whose letter takes two gets no token when it is left over in such a piece.
 
 #include "calib/tokenizer_internal.h"
 
@@ -143,9 +144,9 @@ static void describe_bytes(bpe *engine, const imx_vocab *vocab) {
         bpe_byte *byte = &engine->bytes[i];
         byte->letter_len = imx_byte_letter(byte->letter, (uint8_t)i);
         byte->piece = imx_pieces_find(&vocab->pieces, byte->letter, byte->letter_len);
-        byte->spelled = engine->flags & IMX_PRE_RAW
-                            ? hex_tokens[i]
-                            : imx_vocab_find(vocab, byte->letter, byte->letter_len);
+        byte->spelled = engine->flags & IMX_PRE_RAW ? hex_tokens[i]
+                        : byte->letter_len == 1     ? imx_vocab_find(vocab, byte->letter, 1)
+                                                    : -1;
     }
 }
 
@@ -278,7 +279,7 @@ imx_status imx_bpe_encode(const imx_tokenizer *tokenizer, const char *text, size
     char *escaped = NULL;
     imx_status status;
     IMX_TRY_GOTO(done, imx_alloc_zeroed(&e.letters, tokenizer->vocab.pieces.max_len, 4, err));
-    if (engine->flags & IMX_PRE_RAW) {
+    if (engine->flags & IMX_PRE_ESCAPE) {
         IMX_TRY_GOTO(done, imx_escape_spaces(text, len, false, &escaped, &len, err));
         text = escaped;
     }

@@ -6,6 +6,11 @@
 // What remains and is no token is spelled out in bytes (<0xE2>), or is the unknown token where the
 // vocabulary has no bytes.
 //
+// No merge reaches across a place between two bytes that stand side by side in no token. So the
+// text is cut in front of every U+2581 that no token joins to the byte before it, and its words are
+// merged one by one, in memory that stays in the cache and does not grow with the text. A
+// vocabulary with tokens of several words is cut less, or not at all.
+//
 // Scores become ranks once, when the vocabulary is read: tokens sorted by falling score, equal
 // scores sharing a rank.
 
@@ -13,15 +18,19 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "calib/unicode_bytes.h"
 #include "formats/memory.h"
+
+static const char SPACE[] = "\u2581";
 
 typedef struct spm {
     uint32_t *ranks; // (n_tokens)
     int32_t bytes[256];
     int32_t unknown; // -1 = none
     bool add_space_prefix;
+    bool joins_space[256]; // whether a token has this byte in front of a U+2581
 } spm;
 
 typedef struct scored_token {
@@ -73,6 +82,21 @@ static imx_status rank_tokens(uint32_t *ranks, uint32_t n_tokens, const imx_gguf
     return status;
 }
 
+static bool starts_with_space(const char *text, size_t len) {
+    return len >= sizeof SPACE - 1 && memcmp(text, SPACE, sizeof SPACE - 1) == 0;
+}
+
+static void find_joined_spaces(spm *engine, const imx_vocab *vocab) {
+    for (uint32_t id = 0; id < vocab->n_tokens; id++) {
+        const imx_str text = imx_pieces_get(&vocab->pieces, id);
+        for (size_t i = 1; i < text.len; i++) {
+            if (starts_with_space(text.data + i, text.len - i)) {
+                engine->joins_space[(uint8_t)text.data[i - 1]] = true;
+            }
+        }
+    }
+}
+
 // A byte without a <0xE2> of its own may be a token by itself.
 static void find_byte_tokens(spm *engine, const imx_vocab *vocab) {
     imx_vocab_hex_bytes(vocab, engine->bytes);
@@ -93,6 +117,7 @@ imx_status imx_spm_open(imx_tokenizer *tokenizer, const imx_gguf *gguf, imx_bos_
     tokenizer->engine = engine;
     IMX_TRY(imx_alloc_zeroed(&engine->ranks, vocab->n_tokens, sizeof *engine->ranks, err));
     IMX_TRY(rank_tokens(engine->ranks, vocab->n_tokens, gguf, err));
+    find_joined_spaces(engine, vocab);
     find_byte_tokens(engine, vocab);
     engine->unknown = 0;
     IMX_TRY(
@@ -135,15 +160,9 @@ static imx_status push_byte_tokens(const spm *engine, const imx_symbol *symbol, 
     return IMX_OK;
 }
 
-static imx_status encode_escaped(const imx_tokenizer *tokenizer, imx_merger *merger,
-                                 const char *text, size_t len, imx_tokens *tokens, imx_error *err) {
-    merger->n_symbols = 0;
-    for (size_t i = 0; i < len;) {
-        const size_t left = len - i;
-        const size_t size = imx_utf8_len((uint8_t)text[i]);
-        IMX_TRY(imx_merger_add(merger, text + i, size < left ? size : left, IMX_NO_PIECE, err));
-        i += size;
-    }
+// Merges the symbols of one word and appends its tokens; the merger is then empty.
+static imx_status encode_symbols(const imx_tokenizer *tokenizer, imx_merger *merger,
+                                 imx_tokens *tokens, imx_error *err) {
     IMX_TRY(imx_merger_run(merger, find_joined_token, tokenizer, err));
     for (uint32_t i = 0; i != IMX_NO_SYMBOL; i = merger->symbols[i].next) {
         const imx_symbol *symbol = &merger->symbols[i];
@@ -154,7 +173,24 @@ static imx_status encode_escaped(const imx_tokenizer *tokenizer, imx_merger *mer
             IMX_TRY(push_byte_tokens(tokenizer->engine, symbol, tokens, err));
         }
     }
+    merger->n_symbols = 0;
     return IMX_OK;
+}
+
+static imx_status encode_escaped(const imx_tokenizer *tokenizer, imx_merger *merger,
+                                 const char *text, size_t len, imx_tokens *tokens, imx_error *err) {
+    const spm *engine = tokenizer->engine;
+    for (size_t i = 0; i < len;) {
+        const size_t left = len - i;
+        const size_t size = imx_utf8_len((uint8_t)text[i]);
+        if (i > 0 && starts_with_space(text + i, left) &&
+            !engine->joins_space[(uint8_t)text[i - 1]]) {
+            IMX_TRY(encode_symbols(tokenizer, merger, tokens, err));
+        }
+        IMX_TRY(imx_merger_add(merger, text + i, size < left ? size : left, IMX_NO_PIECE, err));
+        i += size;
+    }
+    return encode_symbols(tokenizer, merger, tokens, err);
 }
 
 imx_status imx_spm_encode(const imx_tokenizer *tokenizer, const char *text, size_t len,

@@ -3,7 +3,8 @@
 // Nearly every text is valid UTF-8 and is used as it is; only from the first fault on is it copied.
 // The reading of faults is llama.cpp's, so that a damaged corpus gives the same tokens, save that
 // code points above U+10FFFF, on which it gives up, are faults like any other. PCRE2 must not be
-// shown surrogates: U+FFFF stands in for them, as long and as much a letter as they are.
+// shown surrogates, and should not judge characters that its version of Unicode does not know:
+// others stand in for them (unicode_stand_in_table.c).
 
 #include "calib/unicode_bytes.h"
 
@@ -11,7 +12,7 @@
 
 #include "formats/memory.h"
 
-enum { REPLACEMENT = 0xFFFD, STAND_IN = 0xFFFF, MAX_CODE_POINT = 0x10FFFF };
+enum { REPLACEMENT = 0xFFFD, MAX_CODE_POINT = 0x10FFFF };
 
 size_t imx_utf8_len(uint8_t lead) {
     if (lead < 0xC0) {
@@ -34,8 +35,22 @@ size_t imx_utf8_put(char out[4], uint32_t c) {
     return len;
 }
 
-static bool is_surrogate(uint32_t c) {
-    return c >= 0xD800 && c <= 0xDFFF;
+// What regular expressions are shown for `c`, mostly `c` itself.
+static uint32_t stand_in_for(uint32_t c) {
+    if (c < imx_stand_ins[0].first) {
+        return c;
+    }
+    size_t low = 0; // the row is in [low, high)
+    size_t high = imx_stand_ins_len;
+    while (high - low > 1) {
+        const size_t middle = (low + high) / 2;
+        if (c < imx_stand_ins[middle].first) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    return c <= imx_stand_ins[low].last ? imx_stand_ins[low].stand_in : c;
 }
 
 // Decodes the character at text[0]; overlong forms and surrogates count. 0 when there is none.
@@ -60,14 +75,14 @@ static size_t decode_char(const char *text, size_t len, uint32_t *c) {
     return *c <= MAX_CODE_POINT ? size : 0;
 }
 
-// Length of the part of `text` at its start that is valid UTF-8.
-static size_t count_valid(const char *text, size_t len) {
+// Length of the part of `text` at its start that is valid UTF-8 and may be shown as it is.
+static size_t count_plain(const char *text, size_t len) {
     size_t i = 0;
     while (i < len) {
         uint32_t c;
         char shortest[4];
         const size_t size = decode_char(text + i, len - i, &c);
-        if (size == 0 || is_surrogate(c) || imx_utf8_put(shortest, c) != size) {
+        if (size == 0 || stand_in_for(c) != c || imx_utf8_put(shortest, c) != size) {
             break;
         }
         i += size;
@@ -77,24 +92,24 @@ static size_t count_valid(const char *text, size_t len) {
 
 imx_status imx_clean_utf8(imx_clean_text *clean, const char *text, size_t len, imx_error *err) {
     *clean = (imx_clean_text){.text = text, .subject = text, .len = len};
-    const size_t n_valid = count_valid(text, len);
-    if (n_valid == len) {
+    const size_t n_plain = count_plain(text, len);
+    if (n_plain == len) {
         return IMX_OK;
     }
-    const size_t max_len = n_valid + 3 * (len - n_valid); // U+FFFD takes three bytes
+    const size_t max_len = n_plain + 3 * (len - n_plain); // U+FFFD takes three bytes
     IMX_TRY(imx_alloc_zeroed(&clean->memory, max_len, 2, err));
     char *const out = clean->memory;
     char *const subject = clean->memory + max_len;
-    memcpy(out, text, n_valid);
-    memcpy(subject, text, n_valid);
-    size_t n = n_valid;
-    for (size_t i = n_valid; i < len;) {
+    memcpy(out, text, n_plain);
+    memcpy(subject, text, n_plain);
+    size_t n = n_plain;
+    for (size_t i = n_plain; i < len;) {
         uint32_t c;
         const size_t size = decode_char(text + i, len - i, &c);
         if (size == 0) {
             c = REPLACEMENT;
         }
-        imx_utf8_put(subject + n, is_surrogate(c) ? STAND_IN : c);
+        imx_utf8_put(subject + n, stand_in_for(c));
         n += imx_utf8_put(out + n, c);
         i += size > 0 ? size : 1;
     }

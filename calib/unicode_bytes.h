@@ -18,6 +18,16 @@ size_t imx_utf8_len(uint8_t lead);
 // Writes code point `c`, at most U+10FFFF, and returns the number of bytes.
 size_t imx_utf8_put(char out[4], uint32_t c);
 
+// Code points that regular expressions are shown another one for, of the class that they have in
+// Unicode 15.1 and as long in UTF-8.
+typedef struct imx_stand_in {
+    uint32_t first, last; // both included
+    uint32_t stand_in;
+} imx_stand_in;
+
+extern const imx_stand_in imx_stand_ins[]; // (imx_stand_ins_len), ascending
+extern const size_t imx_stand_ins_len;
+
 // A text that regular expressions may read. Zero-initialise.
 typedef struct imx_clean_text {
     const char *text;    // (len) what is tokenized
@@ -27,8 +37,8 @@ typedef struct imx_clean_text {
 } imx_clean_text;
 
 // Cleans `len` bytes. Valid UTF-8 is left where it is. Else a byte that is not part of a character
-// becomes U+FFFD; overlong forms are shortened; surrogates stay in `text` and are U+FFFF in
-// `subject`. clean->memory is the caller's to free(), also on failure.
+// becomes U+FFFD; overlong forms are shortened; surrogates stay in `text`. In `subject` they and
+// other code points have their stand-ins. clean->memory is the caller's to free(), also on failure.
 imx_status imx_clean_utf8(imx_clean_text *clean, const char *text, size_t len, imx_error *err);
 
 // *out = `text` with every space as U+2581 and one in front when `prefix` is set; the caller's to

@@ -84,6 +84,7 @@ static imx_layer_settings layer_settings(const imx_model *model, const imx_corpu
         .model = model,
         .n_threads = imx_thread_count(n_threads),
         .n_ctx = longest_chunk(corpus),
+        .wanted_ctx = corpus->n_ctx,
         .max_rows = imx_walk_block_rows(model, corpus),
     };
 }

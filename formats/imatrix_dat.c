@@ -14,9 +14,7 @@
 //
 // Writing from real counts, n_calls = ceil(max count / chunk_size), and the matrices of an entry
 // share it. A matrix that has seen nothing gets the mean 1, as llama.cpp does: quantizers take
-// equal weights for none. An entry without any count is left out. Entries are written in the order
-// of their names, as llama-imatrix does since 2025; older files have the order of a hash table,
-// which nobody reads and we do not keep.
+// equal weights for none. An entry without any count is left out.
 
 #include <float.h>
 #include <inttypes.h>

@@ -4,7 +4,8 @@
 // every format is checked here: unique names in byte order, and values that a float can carry.
 //
 // Readers append entries in file order and the whole is sorted once at the end, so that a hostile
-// file cannot make reading quadratic.
+// file cannot make reading quadratic. Every entry remembers its place: old .dat files have the
+// order of a hash table, and go into another format and back to the same bytes.
 
 #include "formats/imatrix_file.h"
 
@@ -219,16 +220,25 @@ static imx_status check_entries(const char *path, const imx_imatrix *imatrix, im
     return IMX_OK;
 }
 
-static int compare_entries(const void *a, const void *b) {
+static int compare_names(const void *a, const void *b) {
     return strcmp(((const imx_imatrix_entry *)a)->name, ((const imx_imatrix_entry *)b)->name);
+}
+
+static int compare_places(const void *a, const void *b) {
+    const size_t x = ((const imx_imatrix_entry *)a)->place;
+    const size_t y = ((const imx_imatrix_entry *)b)->place;
+    return x != y ? (x > y) - (x < y) : compare_names(a, b);
 }
 
 static imx_status parse_as(imx_imatrix *imatrix, const imx_imatrix_codec *codec,
                            const uint8_t *data, size_t size_bytes, const char *path,
                            imx_error *err) {
     IMX_TRY(codec->parse(imatrix, data, size_bytes, path, err));
+    for (size_t i = 0; i < imatrix->n_entries; ++i) {
+        imatrix->entries[i].place = i;
+    }
     if (imatrix->n_entries > 0) {
-        qsort(imatrix->entries, imatrix->n_entries, sizeof *imatrix->entries, compare_entries);
+        qsort(imatrix->entries, imatrix->n_entries, sizeof *imatrix->entries, compare_names);
     }
     return check_entries(path, imatrix, err);
 }
@@ -276,7 +286,14 @@ imx_status imx_imatrix_serialize(const imx_imatrix *imatrix, imx_imatrix_format 
     *bytes = NULL;
     *size_bytes = 0;
     IMX_TRY(check_entries("the imatrix to write", imatrix, err));
-    return codecs[format]->serialize(imatrix, bytes, size_bytes, err);
+    imx_imatrix placed = *imatrix; // borrows all but the array of entries
+    const size_t n = imatrix->n_entries;
+    IMX_TRY(imx_alloc_zeroed(&placed.entries, n, sizeof *placed.entries, err));
+    memcpy(placed.entries, imatrix->entries, n * sizeof *placed.entries);
+    qsort(placed.entries, n, sizeof *placed.entries, compare_places);
+    const imx_status status = codecs[format]->serialize(&placed, bytes, size_bytes, err);
+    free(placed.entries);
+    return status;
 }
 
 imx_status imx_imatrix_write(const imx_imatrix *imatrix, const char *path,

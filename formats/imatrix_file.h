@@ -33,6 +33,7 @@ typedef struct imx_imatrix_entry {
     double *in_sum;  // (n_mats, n_cols) sums of inputs; NULL when the file does not have them
     double *in_max;  // (n_mats, n_cols) largest |input|, NULL likewise
     double *counts;  // (n_mats) rows summed; 0 = this matrix has seen nothing
+    size_t place;    // among the entries of the file it was read from; 0 when it is new
 } imx_imatrix_entry;
 
 // Where an imatrix comes from. Strings are owned; NULL or 0 = not recorded.
@@ -42,6 +43,7 @@ typedef struct imx_imatrix_origin {
     char *model_hash;    // XXH3-128 of the model file, 32 hex digits
     char *text_hash;     // XXH3-128 of the text bytes, 32 hex digits
     uint64_t n_tokens;   // tokens that were run
+    uint32_t digits;     // decimal digits that the sums were rounded to
     bool has_options;    // whether the two below are recorded
     bool parse_special;  // special tokens in the text were parsed
     bool process_output; // the output head was included
@@ -111,7 +113,8 @@ imx_status imx_imatrix_read(imx_imatrix **out, const char *path, imx_imatrix_for
 imx_status imx_imatrix_parse(imx_imatrix **out, const uint8_t *data, size_t size_bytes,
                              const char *path, imx_imatrix_format *format, imx_error *err);
 
-// Writes atomically. The bytes depend on the imatrix and the format only. IMX_ERR_FORMAT names a
+// Writes atomically, entries in the order of the file they were read from, new ones by name. The
+// bytes depend on the imatrix and the format only. IMX_ERR_FORMAT names a
 // value that is negative, not finite or beyond F32; IMX_ERR_UNSUPPORTED a weight that the format
 // cannot hold (gguf and zst: names over 55 bytes, which llama.cpp could not read).
 imx_status imx_imatrix_write(const imx_imatrix *imatrix, const char *path,

@@ -12,6 +12,7 @@
 #include "calib/corpus.h"
 #include "formats/atomic_file.h"
 #include "formats/imatrix_file.h"
+#include "formats/imatrix_rounding.h"
 #include "imatrix/collect_run.h"
 #include "imatrix/facade.h"
 
@@ -87,7 +88,7 @@ static imx_status check_options(const imatrix_collect_options *options, imx_erro
     if (options->model_path == NULL || options->n_texts == 0 || options->out_path == NULL) {
         return imx_fail(err, IMX_ERR_ARGUMENT, "a model, a text and an output path are needed");
     }
-    return IMX_OK;
+    return imx_check_digits(options->digits, err);
 }
 
 // Tokenizes the texts with the vocabulary of the model.
@@ -131,6 +132,7 @@ static imx_status collect(const imatrix_collect_options *options, imatrix_collec
     IMX_TRY_GOTO(done, imx_collect_run_open(&run, options, model, corpus, err));
     IMX_TRY_GOTO(done, imx_collect(&imatrix, model, corpus, &run.options, &measured, err));
     IMX_TRY_GOTO(done, record_origin(imatrix, options, run.model_hash, shares, err));
+    imx_imatrix_round(imatrix, options->digits);
     IMX_TRY_GOTO(done, imx_imatrix_write(imatrix, options->out_path,
                                          (imx_imatrix_format)options->format, err));
     imx_collect_run_finish(&run);

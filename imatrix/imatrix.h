@@ -8,6 +8,9 @@
 //     imatrix_quantize   model + statistics      -> a smaller model
 //     imatrix_evaluate   smaller model + text    -> what was lost
 //
+// imatrix_file is what the first has written: to show, compare, merge, convert and check against a
+// model. imatrix_inspect tells beforehand what a model is and which sizes it would have.
+//
 // The library never prints, exits or aborts on bad input. A function that can fail returns an
 // imatrix_status and, where `error` is not NULL, writes one sentence into it that names the file,
 // the place and the remedy. Output files appear whole under their final name or not at all.
@@ -116,6 +119,8 @@ typedef struct imatrix_collect_options {
 
     const char *out_path;  // required
     imatrix_format format; // default ZST
+    uint32_t digits;       // significant decimal digits that the sums are rounded to, 1 to 7, for
+                           // smaller zst files; 0 = all (default)
     uint32_t n_ctx;        // tokens in a chunk, at least 2; default 512
     uint64_t from_chunk;   // chunks left out at the start; default 0
     uint64_t max_chunks;   // of the rest; 0 = all (default)
@@ -338,6 +343,297 @@ void imatrix_evaluate_options_init(imatrix_evaluate_options *options);
 // definitions: docs/evaluation.md.
 imatrix_status imatrix_evaluate(const imatrix_evaluate_options *options, imatrix_evaluation *result,
                                 imatrix_error *error);
+
+// ---------------------------------------------------------------------------------------------
+// Imatrix files
+
+// Statistics in memory, read from a file of any format or merged.
+typedef struct imatrix_file imatrix_file;
+
+// *out is the caller's to imatrix_file_close; NULL on failure. A file with values that cannot be is
+// IMATRIX_ERR_FORMAT naming the first.
+imatrix_status imatrix_file_open(imatrix_file **out, const char *path, imatrix_error *error);
+void imatrix_file_close(imatrix_file *file);
+
+// Numbers are 0 and texts NULL where the file does not say; texts are valid until it is closed.
+typedef struct imatrix_file_info {
+    imatrix_format format; // it was read as
+    uint64_t n_entries;    // weights
+    uint64_t n_layers;     // the highest number of a layer with weights, plus one
+    uint64_t n_texts;
+    uint64_t n_chunks;
+    uint32_t chunk_size; // tokens in a chunk; 1: the file counts chunks, as the legacy format does
+    uint64_t n_tokens;
+    uint64_t n_left_out; // chunks that turned non-finite
+    uint32_t digits;     // that sums were rounded to
+    const char *program; // that wrote it
+    const char *model_name;
+    const char *model_hash; // XXH3-128 in hex
+
+    // What it holds beyond means, for the formats that cannot: see imatrix_file_write.
+    uint64_t n_with_sums;       // weights with sums and maxima of inputs
+    uint64_t n_with_experts;    // weights with a count for every expert
+    uint64_t n_without_data;    // weights that have seen nothing
+    uint64_t n_unseen_experts;  // of weights that have seen something
+} imatrix_file_info;
+
+void imatrix_file_get_info(const imatrix_file *file, imatrix_file_info *info);
+
+// Text i < n_texts. Where the file has only its name, the hash is "", the weight 1 and the rest 0.
+void imatrix_file_text(const imatrix_file *file, size_t i, imatrix_text_share *share);
+
+// Statistics of a weight, of the mean squared inputs a of all its columns: of all experts together,
+// those left out that have seen nothing. NAN where there is nothing to tell. Up to `cosine` as
+// `llama-imatrix --show-statistics` defines them.
+typedef struct imatrix_weight_statistics {
+    const char *name; // valid until the file is closed
+    int32_t layer;    // -1 outside
+    uint64_t n_cols;  // inputs of one matrix
+    uint64_t n_mats;  // experts; 1 when dense
+    uint64_t n_values;
+    double sum, min, max, mean;
+    double sigma;       // standard deviation
+    double active;      // share of a above 1e-5, 0..1
+    double entropy;     // of a / sum, bits
+    double evenness;    // entropy / log2(n_values), 0..1
+    double above_sigma; // share of a beyond mean + sigma, 0..1 (their ZD)
+    double cosine;      // of the sums with those of the same weight one layer below
+
+    double top_share; // of the sum in the largest hundredth of a, 0..1
+    double rows;      // tokens that were multiplied with it, summed over experts
+    double rows_min, rows_median, rows_max; // of an expert
+    uint64_t n_unseen;                      // experts without
+} imatrix_weight_statistics;
+
+// Means over the weights of a layer, each counting by its n_values.
+typedef struct imatrix_layer_statistics {
+    int32_t layer;
+    uint64_t n_weights;
+    double sum, above_sigma, cosine, top_share;
+} imatrix_layer_statistics;
+
+// Fills `weights` (n_entries), by layer and name, and `layers` (n_layers), ascending; those outside
+// layers come last and belong to none.
+imatrix_status imatrix_file_statistics(const imatrix_file *file, imatrix_weight_statistics *weights,
+                                       imatrix_layer_statistics *layers, imatrix_error *error);
+
+// How far two files are apart on a weight: of the mean squared inputs of its columns, over the
+// experts that both have seen. NAN where they have nothing in common.
+typedef struct imatrix_weight_difference {
+    const char *name; // valid until both files are closed
+    bool in_a, in_b;
+    bool comparable; // in both, with as many values
+    double cosine;   // 0..1
+    double rank_correlation; // Spearman's, -1..1
+    double sum_ratio;        // sum in b / sum in a
+} imatrix_weight_difference;
+
+// All weights of a and b, by name. *out (n) is the caller's to free().
+imatrix_status imatrix_file_compare(const imatrix_file *a, const imatrix_file *b,
+                                    imatrix_weight_difference **out, size_t *n,
+                                    imatrix_error *error);
+
+// Joins n_files imatrices of one model: sums and counts, times the weights (n_files, above 0; NULL =
+// all 1), add up; maxima are maximal; the texts stand one behind another. A file whose chunk_size is
+// 1 counts as if its chunks were as large as the largest of the others. Different shapes of a weight
+// are IMATRIX_ERR_MISMATCH. *out is the caller's to imatrix_file_close.
+imatrix_status imatrix_file_merge(imatrix_file **out, const imatrix_file *const *files,
+                                  const double *weights, size_t n_files, imatrix_error *error);
+
+// Rounds sums to so many significant decimal digits, 1 to 7; 0 = not at all.
+imatrix_status imatrix_file_round(imatrix_file *file, uint32_t digits, imatrix_error *error);
+
+// Writes the file, its weights in the order in which they were read. The legacy format holds means
+// only: it loses sums, maxima, hashes, all texts but the last, weights without data, and the counts
+// of experts, of which those without data become 1 everywhere.
+imatrix_status imatrix_file_write(const imatrix_file *file, const char *path, imatrix_format format,
+                                  imatrix_error *error);
+
+// What quantizing a model with the file would stumble over.
+typedef enum imatrix_finding_kind {
+    IMATRIX_FINDING_SHAPE,     // weight has n_of values, the file has n: quantize refuses
+    IMATRIX_FINDING_MISSING,   // a layer's weight is not in the file: its columns count alike
+    IMATRIX_FINDING_UNSEEN,    // it is, and has seen nothing: likewise
+    IMATRIX_FINDING_NO_TOKENS, // n of n_of experts have seen nothing: they take the mean of others
+    IMATRIX_FINDING_STARVED,   // n of n_of experts have seen few tokens: they lean on that mean
+    IMATRIX_FINDING_ONE_COUNT, // one count for n_of experts: which saw little cannot be told
+    IMATRIX_FINDING_ZEROS,     // n of n_of columns have only seen zeros: their errors cost nothing
+    IMATRIX_FINDING_FOREIGN,   // the file's weight is not in the model: it is not used
+    IMATRIX_FINDING_MODEL,     // the file was collected on another model, or another version of it
+    IMATRIX_N_FINDING_KINDS,
+} imatrix_finding_kind;
+
+typedef struct imatrix_finding {
+    imatrix_finding_kind kind;
+    char name[128]; // of the weight; of the model it was collected on
+    uint64_t n;
+    uint64_t n_of;
+} imatrix_finding;
+
+typedef struct imatrix_check_result {
+    uint64_t n_weights; // of layers, that recipes quantize
+    uint64_t n_covered; // of these, with statistics
+    imatrix_finding *findings; // (n_findings), the caller's to free(); NULL after a failure
+    size_t n_findings;
+} imatrix_check_result;
+
+// Compares the file with a model, of which only the header is read, or with `hash_model` and a
+// recorded hash all of it. Experts that saw fewer than `min_tokens` tokens are starved.
+imatrix_status imatrix_file_check(const imatrix_file *file, const char *model_path,
+                                  uint64_t min_tokens, bool hash_model,
+                                  imatrix_check_result *result, imatrix_error *error);
+
+// ---------------------------------------------------------------------------------------------
+// Trace
+
+typedef struct imatrix_trace_options {
+    size_t struct_size;
+    const char *model_path;   // GGUF of any type; required
+    const char *text_path;    // UTF-8 text; its first n_ctx tokens are run
+    const char *tokens_path;  // or a file of token numbers between spaces or commas
+    const char *against_path; // or a trace, whose tokens are run and which is compared with
+    const char *out_path;     // the trace goes there; NULL: nowhere
+    uint32_t n_ctx;           // tokens at most, run as one chunk; default 512
+    bool parse_special;       // special tokens written in the text become their ids
+    int n_threads;            // 0 = all processors (default)
+    imatrix_progress progress;
+} imatrix_trace_options;
+
+typedef enum imatrix_trace_state {
+    IMATRIX_TRACE_SAME,    // both have it, in the same shape and with the same counts
+    IMATRIX_TRACE_COUNTS,  // with other counts
+    IMATRIX_TRACE_SHAPE,   // in another shape
+    IMATRIX_TRACE_MISSING, // only the reference has it
+    IMATRIX_TRACE_EXTRA,   // the reference has it not
+} imatrix_trace_state;
+
+// How far the input of a weight product is from the reference's.
+typedef struct imatrix_trace_product {
+    char name[128]; // of the weight
+    imatrix_trace_state state;
+    double error; // of the sums of squares of all columns the largest |difference| / (reference +
+                  // mean of the matrix's reference)
+} imatrix_trace_product;
+
+typedef struct imatrix_trace_result {
+    uint64_t n_tokens;
+    bool has_comparison; // whether the rest is filled in
+    double logits_error; // mean squared difference / mean square of the reference
+    double same_top;     // share of tokens with the same largest logit, 0..1
+    imatrix_trace_product *products; // (n_products), by name
+    size_t n_products;
+} imatrix_trace_result;
+
+void imatrix_trace_options_init(imatrix_trace_options *options);
+
+// Runs a few tokens and writes tokens, logits and the input sums of every weight product, or
+// compares them with those of a reference, of another program or version. *result is the caller's
+// to imatrix_trace_result_free, also on failure.
+imatrix_status imatrix_trace(const imatrix_trace_options *options, imatrix_trace_result *result,
+                             imatrix_error *error);
+void imatrix_trace_result_free(imatrix_trace_result *result);
+
+// ---------------------------------------------------------------------------------------------
+// Inspect
+
+typedef struct imatrix_inspect_options {
+    size_t struct_size;
+    const char *model_path;   // GGUF of any architecture and type, or any shard of one; required
+    const char *imatrix_path; // to quantize with, or NULL: mixes and files' keys depend on it
+    uint32_t n_ctx;           // tokens of context to run with; 0 = the model's own (default)
+    uint64_t fit_bytes;       // memory to run in; 0 = not asked (default)
+} imatrix_inspect_options;
+
+// Where layers differ, the least and the most.
+typedef struct imatrix_range {
+    uint64_t min;
+    uint64_t max;
+} imatrix_range;
+
+typedef struct imatrix_type_total {
+    const char *type; // "F16"
+    bool is_quantized;
+    uint64_t n_tensors;
+    uint64_t n_weights;
+    uint64_t size_bytes;
+} imatrix_type_total;
+
+// What imatrix_quantize would write by a recipe, with default options.
+typedef struct imatrix_output_size {
+    imatrix_recipe_info recipe;
+    uint64_t file_bytes; // exact, header included; 0: this version cannot write it
+    double bits_per_weight;
+    uint64_t n_fallbacks;          // tensors whose rows the recipe's type does not fit
+    uint64_t n_lacking_statistics; // tensors that the imatrix has nothing for
+    bool requantizes;              // needs allow_requantize
+    uint64_t memory_bytes;         // to run it: file, cache and buffers
+    bool fits;                     // into fit_bytes
+} imatrix_output_size;
+
+// Texts are "" and numbers 0 where the model does not say. Texts are printable UTF-8, cut to fit.
+typedef struct imatrix_inspection {
+    char name[256];
+    char architecture[64];
+    char file_type[64];     // what it was quantized to: "Q4_K_M", "file type 19"
+    char imatrix_name[256]; // what it was quantized with
+    char missing[256];      // keys that readers expect and the file lacks: "context_length, ..."
+
+    uint64_t n_files; // shards
+    uint64_t file_bytes;
+    uint64_t n_tensors;
+    uint64_t n_weights;
+    uint64_t n_active_weights; // that one token passes: experts it does not choose left out
+    bool is_quantized;         // some tensors are
+    imatrix_type_total *types; // (n_types), largest first
+    size_t n_types;
+
+    uint64_t n_layers;
+    uint64_t n_embd;
+    imatrix_range n_ff;
+    imatrix_range n_heads;
+    imatrix_range n_kv_heads;
+    uint64_t key_length; // of a head; the compressed row with multi-head latent attention
+    uint64_t value_length;
+    uint64_t n_experts;
+    uint64_t n_experts_used;
+    uint64_t n_experts_shared;
+    uint64_t n_ctx_train;
+
+    char tokenizer[64]; // "gpt2", "llama"
+    char pre_tokenizer[64];
+    uint64_t n_vocab;
+    bool has_chat_template;
+    char chat_template[64]; // its family, where this version knows it
+
+    // Why this version cannot: "" where it can.
+    char collect_error[1024];
+    char tokenizer_error[1024];
+    char quantize_error[1024]; // of the first type that cannot be written
+
+    // To run it, in a llama.cpp client, beside the file. docs/inspect.md says how.
+    uint64_t n_ctx;
+    uint64_t n_cache_layers;  // layers that keep keys and values
+    uint64_t n_window_layers; // of these, within a sliding window
+    uint64_t n_state_layers;  // recurrent ones
+    uint64_t window;          // tokens
+    uint64_t cache_bytes;     // F16 keys and values, F32 states, one sequence
+    uint64_t compute_bytes;   // estimated
+
+    imatrix_output_size *sizes; // (n_sizes), one for each recipe, largest file first
+    size_t n_sizes;
+    const imatrix_output_size *best; // of those that fit, the one that loses least
+                                     // (docs/quality.md); NULL when none does or was asked for
+} imatrix_inspection;
+
+void imatrix_inspect_options_init(imatrix_inspect_options *options);
+
+// Looks at a model: what it is, what this version would do with it, which sizes it would have. No
+// weight is read. What is missing in the model is told in *out; an error is returned only when the
+// file is no GGUF or damaged, or the imatrix is that of another model. *out is the caller's to
+// imatrix_inspection_free; NULL on failure.
+imatrix_status imatrix_inspect(imatrix_inspection **out, const imatrix_inspect_options *options,
+                               imatrix_error *error);
+void imatrix_inspection_free(imatrix_inspection *inspection);
 
 #ifdef __cplusplus
 }

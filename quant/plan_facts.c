@@ -8,11 +8,11 @@
 // override moves the places of the tensors behind it. It also counts ffn_down of a pruned model out
 // of the layers before pruning; here facts are those of a model that never had the others.
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "formats/memory.h"
+#include "formats/model_number.h"
 #include "quant/plan_internal.h"
 #include "quant/recipe_internal.h"
 
@@ -35,41 +35,16 @@ typedef struct placed_item {
 
 // ---- the model ---------------------------------------------------------------------------------
 
-// Empty when absent; imx_plan_count_layers has seen that it is a string.
-static imx_str architecture_of(const imx_gguf *source) {
-    imx_str architecture = {"", 0};
-    imx_gguf_get_str(source, "general.architecture", false, &architecture, NULL);
-    return architecture;
-}
-
-// The number at "ARCHITECTURE.suffix", or its first element where layers differ.
-static uint64_t model_number(const imx_gguf *source, const char *suffix, uint64_t when_absent) {
-    const imx_str architecture = architecture_of(source);
-    char key[256];
-    snprintf(key, sizeof key, "%.*s.%s", (int)architecture.len, architecture.data, suffix);
-    const imx_gguf_kv *kv = imx_gguf_find_kv(source, key);
-    if (kv == NULL || kv->n_elems == 0 || kv->elem_type == IMX_GGUF_STRING ||
-        kv->elem_type == IMX_GGUF_ARRAY) {
-        return when_absent;
-    }
-    const int64_t value = imx_gguf_elem_i64(kv, 0);
-    return value > 0 ? (uint64_t)value : 0;
-}
-
 imx_status imx_plan_count_layers(uint64_t *n_layers, const imx_gguf *source, imx_error *err) {
     imx_str architecture;
     IMX_TRY(imx_gguf_get_str(source, "general.architecture", false, &architecture, err));
-    *n_layers = model_number(source, "block_count", 0);
+    *n_layers = imx_model_number(source, "block_count", 0, 0);
     return IMX_OK;
-}
-
-static bool str_equals(imx_str str, const char *text) {
-    return str.len == strlen(text) && memcmp(str.data, text, str.len) == 0;
 }
 
 static bool is_seventy_b(imx_str architecture, uint64_t n_layers, bool shares_heads) {
     for (size_t i = 0; i < sizeof seventy_b_table / sizeof *seventy_b_table; ++i) {
-        if (str_equals(architecture, seventy_b_table[i].architecture) &&
+        if (imx_str_equals(architecture, seventy_b_table[i].architecture) &&
             n_layers == seventy_b_table[i].n_layers &&
             (shares_heads || !seventy_b_table[i].needs_grouped_heads)) {
             return true;
@@ -79,11 +54,11 @@ static bool is_seventy_b(imx_str architecture, uint64_t n_layers, bool shares_he
 }
 
 static void gather_model(imx_plan_facts *facts, const imx_plan *plan, const imx_gguf *source) {
-    const imx_str architecture = architecture_of(source);
-    const uint64_t n_experts = model_number(source, "expert_count", 0);
-    const uint64_t n_heads = model_number(source, "attention.head_count", 0);
-    const uint64_t n_kv_heads = model_number(source, "attention.head_count_kv", n_heads);
-    const bool is_falcon = str_equals(architecture, "falcon");
+    const imx_str architecture = imx_model_architecture(source);
+    const uint64_t n_experts = imx_model_number(source, "expert_count", 0, 0);
+    const uint64_t n_heads = imx_model_number(source, "attention.head_count", 0, 0);
+    const uint64_t n_kv_heads = imx_model_number(source, "attention.head_count_kv", 0, n_heads);
+    const bool is_falcon = imx_str_equals(architecture, "falcon");
     facts->has_experts = n_experts > 1;
     facts->model = (is_falcon ? IMX_FACT_FALCON : IMX_FACT_NOT_FALCON) |
                    (n_experts == 8 ? IMX_FACT_EIGHT_EXPERTS : IMX_FACT_NOT_EIGHT_EXPERTS) |

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "quant/plan_internal.h"
+#include "quant/statistics_fit.h"
 
 static bool contains_any(const char *name, const char *const *parts, size_t n_parts) {
     for (size_t i = 0; i < n_parts; ++i) {
@@ -23,14 +24,6 @@ bool imx_plan_uses_statistics(const imx_plan_options *options, const char *name)
            !contains_any(name, options->exclude_weights, options->n_excluded);
 }
 
-// One row of statistics for each matrix, or one count for all of them together.
-static bool statistics_fit(const imx_imatrix_entry *entry, const imx_gguf_tensor *tensor) {
-    const uint64_t n_cols = imx_gguf_tensor_cols(tensor);
-    const uint64_t n_mats = imx_gguf_tensor_mats(tensor);
-    return (entry->n_mats == n_mats && entry->n_cols == n_cols) ||
-           (entry->n_mats == 1 && entry->n_cols == n_cols * n_mats);
-}
-
 static imx_status refuse_shape(const imx_imatrix_entry *entry, const imx_gguf_tensor *tensor,
                                imx_error *err) {
     return imx_fail(err, IMX_ERR_MISMATCH,
@@ -39,24 +32,6 @@ static imx_status refuse_shape(const imx_imatrix_entry *entry, const imx_gguf_te
                     ": is the imatrix of another model?",
                     tensor->name, imx_gguf_tensor_cols(tensor), imx_gguf_tensor_mats(tensor),
                     entry->n_cols, entry->n_mats);
-}
-
-// Matrices that saw fewer than `n_tokens` tokens.
-static uint64_t count_below(const imx_imatrix_entry *entry, double n_tokens) {
-    uint64_t n = 0;
-    for (uint64_t mat = 0; mat < entry->n_mats; ++mat) {
-        n += entry->counts[mat] < n_tokens;
-    }
-    return n;
-}
-
-static bool has_seen_nothing(const imx_imatrix_entry *entry) {
-    for (uint64_t mat = 0; mat < entry->n_mats; ++mat) {
-        if (entry->counts[mat] > 0.0) {
-            return false;
-        }
-    }
-    return true;
 }
 
 imx_status imx_plan_find_statistics(imx_plan_item *item, const imx_plan_options *options,
@@ -69,16 +44,17 @@ imx_status imx_plan_find_statistics(imx_plan_item *item, const imx_plan_options 
     if (entry == NULL && role == IMX_MIX_ROLE_TOKEN_EMBD && is_tied) {
         entry = imx_imatrix_find(options->imatrix, "output.weight");
     }
-    if (entry != NULL && !statistics_fit(entry, tensor)) {
+    if (entry != NULL && !imx_statistics_fit(entry, tensor)) {
         if (role != IMX_MIX_ROLE_TOKEN_EMBD) {
             return refuse_shape(entry, tensor, err);
         }
         entry = NULL; // columns are looked up, not multiplied, unless it is the head
     }
-    if (entry != NULL && !has_seen_nothing(entry)) {
+    if (entry != NULL && imx_count_matrices_unseen(entry) < entry->n_mats) {
         item->statistics = entry;
         item->prior_tokens = options->prior_tokens;
-        item->n_starved = entry->n_mats > 1 ? count_below(entry, options->prior_tokens) : 0;
+        item->n_starved =
+            entry->n_mats > 1 ? imx_count_matrices_below(entry, options->prior_tokens) : 0;
     }
     item->lacks_statistics = item->statistics == NULL && imx_layer_of(tensor->name) >= 0;
     return IMX_OK;

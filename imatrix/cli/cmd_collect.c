@@ -7,6 +7,7 @@
 
 #include "imatrix/cli/commands.h"
 #include "imatrix/cli/console.h"
+#include "imatrix/cli/format_names.h"
 #include "imatrix/cli/signals.h"
 #include "imatrix/imatrix.h"
 
@@ -19,8 +20,6 @@ typedef struct collect_args {
     bool json_progress;
 } collect_args;
 
-static const char *const format_names[] = {"zst", "gguf", "dat", NULL};
-
 #define FIELD(name) offsetof(collect_args, name)
 
 // clang-format off
@@ -29,7 +28,8 @@ static const option_row rows[] = {
     {OPTION_STRINGS, "file", 'f', FIELD(texts), "TEXT[:W]", "calibration text: a file, JSONL, a directory, or - for\nstandard input; of its chunks only the share W; repeatable"},
     {OPTION_STRING, "output", 'o', FIELD(options.out_path), "FILE", "where the statistics go [imatrix.gguf.zst]"},
     {OPTION_STRING, "output-file", 0, FIELD(options.out_path), "FILE", NULL},
-    {OPTION_CHOICE, "output-format", 0, FIELD(format), "{zst,gguf,dat}", "zst: compressed GGUF [default]; gguf: as llama-imatrix writes it;\ndat: the legacy format", .choices = format_names},
+    {OPTION_CHOICE, "output-format", 0, FIELD(format), FORMAT_METAVAR, "zst: compressed GGUF [default]; gguf: as llama-imatrix writes it;\ndat: the legacy format", .choices = format_names},
+    {OPTION_U32, "digits", 0, FIELD(options.digits), "N", "round the sums to N decimal digits, for a smaller zst file [all]", 1, 7},
     {OPTION_U32, "ctx-size", 'c', FIELD(options.n_ctx), "N", "tokens in a chunk [512]", 2, 1 << 20},
     {OPTION_U64, "chunks", 0, FIELD(options.max_chunks), "N", "run at most N chunks, -1 = all [all]", 1, UINT32_MAX},
     {OPTION_U64, "from-chunk", 0, FIELD(options.from_chunk), "N", "leave out the first N chunks [0]", 0, UINT32_MAX},
@@ -101,11 +101,7 @@ static void print_result(const collect_args *args, const imatrix_collect_result 
 static json_t *pack_shares(const collect_args *args) {
     json_t *texts = json_array();
     for (size_t i = 0; i < args->texts.n; ++i) {
-        const imatrix_text_share *share = &args->shares[i];
-        json_array_append_new(texts, json_pack("{s:s, s:s, s:f, s:I, s:I}", "name", share->name,
-                                               "hash", share->hash, "weight", share->weight,
-                                               "n_tokens", (json_int_t)share->n_tokens, "n_chunks",
-                                               (json_int_t)share->n_chunks));
+        json_array_append_new(texts, console_pack_share(&args->shares[i]));
     }
     return texts;
 }
@@ -187,8 +183,7 @@ static int collect(const cli_command *command, collect_args *args) {
         return usage_error(command, "a model (-m) and a text (-f) are needed");
     }
     if (!complete_options(args)) {
-        fprintf(stderr, "imatrix: out of memory\n");
-        return EXIT_FAILURE;
+        return console_out_of_memory();
     }
     args->options.progress = console_progress_start(&display, args->json_progress);
     args->options.on_start = begin;

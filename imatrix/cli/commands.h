@@ -10,5 +10,12 @@
 extern const cli_command collect_command;
 extern const cli_command quantize_command;
 extern const cli_command eval_command;
+extern const cli_command show_command;
+extern const cli_command diff_command;
+extern const cli_command merge_command;
+extern const cli_command convert_command;
+extern const cli_command check_command;
+extern const cli_command inspect_command;
+extern const cli_command trace_command;
 
 #endif

@@ -210,6 +210,17 @@ int console_error(const imatrix_error *error) {
     return EXIT_FAILURE;
 }
 
+int console_out_of_memory(void) {
+    fprintf(stderr, "imatrix: out of memory\n");
+    return EXIT_FAILURE;
+}
+
+json_t *console_pack_share(const imatrix_text_share *share) {
+    return json_pack("{s:s, s:s, s:f, s:I, s:I}", "name", share->name, "hash", share->hash,
+                     "weight", share->weight, "n_tokens", (json_int_t)share->n_tokens, "n_chunks",
+                     (json_int_t)share->n_chunks);
+}
+
 void console_print_json(json_t *root) {
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
     fputc('\n', stdout);

@@ -41,11 +41,17 @@ void console_progress_end(console_progress *display);
 // Prints "imatrix: MESSAGE" on stderr and returns EXIT_FAILURE.
 int console_error(const imatrix_error *error);
 
+// The same for lack of memory.
+int console_out_of_memory(void);
+
 // Seconds of a monotonic clock.
 double console_seconds(void);
 
 // Prints `root` on stdout, indented, and releases it.
 void console_print_json(json_t *root);
+
+// What a text has given: {"name", "hash", "weight", "n_tokens", "n_chunks"}.
+json_t *console_pack_share(const imatrix_text_share *share);
 
 // Prints `root` on one line of stderr and releases it.
 void console_print_json_line(json_t *root);

@@ -10,7 +10,18 @@
 #include "imatrix/cli/signals.h"
 #include "imatrix/imatrix.h"
 
-static const cli_command *const commands[] = {&collect_command, &quantize_command, &eval_command};
+static const cli_command *const commands[] = {
+    &collect_command,
+    &quantize_command,
+    &eval_command,
+    &inspect_command,
+    &show_command,
+    &diff_command,
+    &merge_command,
+    &convert_command,
+    &check_command,
+    &trace_command,
+};
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

@@ -23,7 +23,7 @@
 enum { POOL_ROWS = 64, HEAD_LEN = 64, N_TOKENS_SEEN = 65536 };
 
 // What the extents of tensors are called; 0 ends a shape.
-typedef enum extent { END, EMBD, FF, VOCAB, EXPERTS, EXTENT_COUNT } extent;
+typedef enum extent { END, EMBD, KV, FF, VOCAB, EXPERTS, EXTENT_COUNT } extent;
 
 typedef struct settings {
     uint64_t extents[EXTENT_COUNT];
@@ -45,8 +45,8 @@ typedef struct tensor_row {
 static const tensor_row layer_rows[] = {
     {"attn_norm", ALWAYS, true, {EMBD}},
     {"attn_q", ALWAYS, false, {EMBD, EMBD}},
-    {"attn_k", ALWAYS, false, {EMBD, EMBD}},
-    {"attn_v", ALWAYS, false, {EMBD, EMBD}},
+    {"attn_k", ALWAYS, false, {EMBD, KV}},
+    {"attn_v", ALWAYS, false, {EMBD, KV}},
     {"attn_output", ALWAYS, false, {EMBD, EMBD}},
     {"ffn_norm", ALWAYS, true, {EMBD}},
     {"ffn_gate", DENSE, false, {EMBD, FF}},
@@ -121,6 +121,7 @@ static imx_status set_keys(imx_gguf_builder *builder, const settings *set, imx_e
         {"llama.embedding_length", set->extents[EMBD]},
         {"llama.feed_forward_length", set->extents[FF]},
         {"llama.attention.head_count", set->extents[EMBD] / HEAD_LEN},
+        {"llama.attention.head_count_kv", set->extents[KV] / HEAD_LEN},
         {"llama.rope.dimension_count", HEAD_LEN},
         {"llama.vocab_size", set->extents[VOCAB]},
         {"llama.expert_count", set->extents[EXPERTS]},
@@ -257,6 +258,7 @@ done:
 static const char help[] = "usage: make_model [options] OUT.gguf\n"
                            "  --layers N     [12]\n"
                            "  --embd N       width, a multiple of 64 [1024]\n"
+                           "  --kv N         width of keys and values, a multiple of 64 [embd]\n"
                            "  --ff N         width of the feed-forward networks [4096]\n"
                            "  --vocab N      [32000]\n"
                            "  --experts N    0 = a dense model [0]\n"
@@ -280,10 +282,15 @@ static uint64_t number(const char *text) {
 
 static void parse_options(settings *set, int argc, char **argv) {
     static const struct option rows[] = {
-        {"embd", required_argument, NULL, EMBD},   {"ff", required_argument, NULL, FF},
-        {"vocab", required_argument, NULL, VOCAB}, {"experts", required_argument, NULL, EXPERTS},
-        {"layers", required_argument, NULL, 'l'},  {"type", required_argument, NULL, 't'},
-        {"imatrix", required_argument, NULL, 'i'}, {0},
+        {"embd", required_argument, NULL, EMBD},
+        {"kv", required_argument, NULL, KV},
+        {"ff", required_argument, NULL, FF},
+        {"vocab", required_argument, NULL, VOCAB},
+        {"experts", required_argument, NULL, EXPERTS},
+        {"layers", required_argument, NULL, 'l'},
+        {"type", required_argument, NULL, 't'},
+        {"imatrix", required_argument, NULL, 'i'},
+        {0},
     };
     for (int option; (option = getopt_long(argc, argv, "", rows, NULL)) != -1;) {
         if (option < EXTENT_COUNT) {
@@ -296,9 +303,13 @@ static void parse_options(settings *set, int argc, char **argv) {
             fail_usage();
         }
     }
+    if (set->extents[KV] == 0) {
+        set->extents[KV] = set->extents[EMBD];
+    }
     const bool is_float =
         set->type == IMX_TYPE_F32 || set->type == IMX_TYPE_F16 || set->type == IMX_TYPE_BF16;
-    if (optind + 1 != argc || !is_float || set->extents[EMBD] % HEAD_LEN != 0) {
+    if (optind + 1 != argc || !is_float || set->extents[EMBD] % HEAD_LEN != 0 ||
+        set->extents[KV] % HEAD_LEN != 0) {
         fail_usage();
     }
     set->model_path = argv[optind];

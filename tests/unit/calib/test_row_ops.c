@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Exponentials against the C library's, in double precision.
+// Exponentials, activations and norms against their formulas in double precision.
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,28 +51,98 @@ static void test_exponentials_at_the_ends(void **state) {
     assert_true(isnan(sum));
 }
 
-static void test_silu_gate(void **state) {
-    (void)state;
-    float gate[N];
-    float up[N];
-    float wanted[N];
-    random_fill(gate, N, 2);
+static double silu(double x) {
+    return x / (1.0 + exp(-x));
+}
+
+static double gelu(double x) {
+    return 0.5 * x * (1.0 + tanh(sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
+}
+
+static double relu_squared(double x) {
+    return x > 0.0 ? x * x : 0.0;
+}
+
+// Far to the left an activation is the small rest of a large value: the last bits of that count.
+static void check_values(const float *x, const float *up, const float *out,
+                         double (*formula)(double)) {
+    for (size_t j = 0; j < N; ++j) {
+        const double factor = up != NULL ? (double)up[j] : 1.0;
+        const double wanted = formula((double)x[j]) * factor;
+        const double slack = 1e-6 * fabs(wanted) + 1e-8 * fabs((double)x[j] * factor);
+        assert_true(fabs((double)out[j] - wanted) <= slack);
+    }
+}
+
+static void check_activation(imx_activate_fn *activate, double (*formula)(double)) {
+    float x[N], up[N], out[N];
+    random_fill(x, N, 2);
     random_fill(up, N, 3);
     for (size_t j = 0; j < N; ++j) {
-        gate[j] *= 30.0f;
-        wanted[j] = (float)((double)up[j] * (double)gate[j] / (1.0 + exp(-(double)gate[j])));
+        x[j] *= 30.0f;
     }
-    imx_activate_silu(gate, up, N, up);
+    activate(NULL, x, N, out);
+    check_values(x, NULL, out, formula);
+    activate(x, up, N, out);
+    check_values(x, up, out, formula);
+    activate(x, up, N, up);
+    assert_memory_equal(up, out, sizeof up);
+}
+
+static void test_activations(void **state) {
+    (void)state;
+    check_activation(imx_activate_silu, silu);
+    check_activation(imx_activate_gelu, gelu);
+    check_activation(imx_activate_relu_squared, relu_squared);
+}
+
+static void test_activations_at_the_ends(void **state) {
+    (void)state;
+    static imx_activate_fn *const activations[] = {imx_activate_silu, imx_activate_gelu,
+                                                   imx_activate_relu_squared};
+    for (size_t i = 0; i < sizeof activations / sizeof *activations; ++i) {
+        const float x[] = {0.0f, -1e4f, 1e4f, NAN};
+        float out[4];
+        activations[i](NULL, x, 4, out);
+        assert_true(out[0] == 0.0f && fabsf(out[1]) <= 1e-30f && out[2] >= 1e4f && isnan(out[3]));
+    }
+}
+
+static void check_norm(imx_norm_fn *norm, bool is_centred) {
+    float x[N], weight[N], bias[N], out[N], plain[N];
+    double mean = 0.0, sum2 = 0.0;
+    random_fill(x, N, 4);
+    random_fill(weight, N, 5);
+    random_fill(bias, N, 6);
     for (size_t j = 0; j < N; ++j) {
-        assert_true(fabsf(up[j] - wanted[j]) <= 1e-6f * fabsf(wanted[j]));
+        x[j] += 0.5f;
+        mean += is_centred ? (double)x[j] / N : 0.0;
     }
+    for (size_t j = 0; j < N; ++j) {
+        sum2 += ((double)x[j] - mean) * ((double)x[j] - mean);
+    }
+    norm(x, weight, bias, 0.25f, N, out);
+    norm(x, NULL, NULL, 0.25f, N, plain);
+    for (size_t j = 0; j < N; ++j) {
+        const double wanted = ((double)x[j] - mean) / sqrt(sum2 / N + 0.25);
+        assert_true(fabs((double)plain[j] - wanted) < 1e-6);
+        assert_true(fabs((double)out[j] - (wanted * (double)weight[j] + (double)bias[j])) < 1e-6);
+    }
+}
+
+static void test_norms(void **state) {
+    (void)state;
+    check_norm(imx_norm_rms, false);
+    check_norm(imx_norm_layer, true);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exponentials_of_scores),
         cmocka_unit_test(test_exponentials_at_the_ends),
-        cmocka_unit_test(test_silu_gate),
+        cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_activations_at_the_ends),
+        cmocka_unit_test(test_norms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

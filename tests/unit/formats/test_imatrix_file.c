@@ -819,7 +819,18 @@ static void test_llama_sample(void **state) {
     free(file);
 }
 
-// The samples have the order of a hash table: all bytes come back, the entries in order of names.
+// Serializes `imatrix` as `format`, releases it and parses the bytes again.
+static imx_imatrix *pass_through(imx_imatrix *imatrix, imx_imatrix_format format) {
+    uint8_t *written;
+    size_t n;
+    serialize(imatrix, format, &written, &n);
+    imx_imatrix_free(imatrix);
+    assert_int_equal(parse(&imatrix, written, n, NULL, NULL), IMX_OK);
+    free(written);
+    return imatrix;
+}
+
+// The samples have the order of a hash table, and keep it on their way through another format.
 static void test_dat_samples(void **state) {
     (void)state;
     static const struct {
@@ -840,20 +851,13 @@ static void test_dat_samples(void **state) {
             skip();
         }
         assert_int_equal(parse(&imatrix, file, n, NULL, NULL), IMX_OK);
+        imatrix = pass_through(pass_through(imatrix, IMX_IMATRIX_GGUF), IMX_IMATRIX_ZST);
         assert_int_equal(imatrix->n_entries, samples[i].n_entries);
         assert_int_equal(imatrix->chunk_count, samples[i].n_chunks);
         assert_string_equal(imatrix->datasets[0], "imatrix-training-full-3");
         serialize(imatrix, IMX_IMATRIX_DAT, &again, &n_again);
         assert_int_equal(n_again, n);
-        const size_t trailer = 8 + strlen("imatrix-training-full-3");
-        assert_memory_equal(again + n - trailer, file + n - trailer, trailer);
-        const uint8_t *entry = again + 4;
-        for (size_t k = 0; k < imatrix->n_entries; ++k) {
-            const size_t size =
-                12 + strlen(imatrix->entries[k].name) + sizeof(float) * imatrix->entries[k].n_cols;
-            assert_non_null(memmem(file, n, entry, size));
-            entry += size;
-        }
+        assert_memory_equal(again, file, n);
         imx_imatrix_free(imatrix);
         free(again);
         free(file);
