@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Which architectures can be run is what the table says. Of those that cannot, the reason is worth a
-// word: a user who hears "recurrent" stops looking for a mistake of his own.
+// Which architectures can be run is what the table says. Of those that cannot, the reason is worth
+// a word: a user who hears "recurrent" stops looking for a mistake of his own.
 
 #include "calib/arch.h"
 
@@ -10,8 +10,8 @@
 
 enum { MAX_NAME = 100, MAX_OF_A_KIND = 16 };
 
-// Kinds of models whose layers are no decoder's: a hidden state carried from token to token in place
-// of attention, or attention to later tokens.
+// Kinds of models whose layers are no decoder's: a hidden state carried from token to token in
+// place of attention, or attention to later tokens.
 static const struct kind {
     const char *what;
     const char *names[MAX_OF_A_KIND];

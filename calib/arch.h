@@ -14,7 +14,7 @@
 #include "formats/gguf.h"
 
 typedef enum imx_trait {
-    IMX_TRAIT_PLAIN_NORMS = 1,           // norms have no weights
+    IMX_TRAIT_PLAIN_NORMS = 1,           // there are norms, but they have no weights
     IMX_TRAIT_ROTATES_BEFORE_NORM = 2,   // queries and keys are rotated, then normed
     IMX_TRAIT_LOGITS_ARE_DIVIDED = 4,    // by logit_scale, instead of multiplied
     IMX_TRAIT_PARALLEL_WITHOUT_NORM = 8, // a layer without ffn_norm is parallel
@@ -35,7 +35,7 @@ typedef struct imx_arch {
     unsigned traits;           // of imx_trait
     imx_hparams defaults;      // where the metadata is silent
     imx_finish_fn *finish;     // may be NULL
-    const char *ignored_keys[IMX_MAX_IGNORED_KEYS + 1]; // that say nothing here; patterns
+    const char *ignored_keys[IMX_MAX_IGNORED_KEYS + 1]; // fnmatch patterns, see imx_hparams_rules
 } imx_arch;
 
 // All rows, in the order of their names.

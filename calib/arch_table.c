@@ -28,6 +28,30 @@
 #define HEAD_NORMS_EACH (ROLE(ATTN_Q_NORM_EACH) | ROLE(ATTN_K_NORM_EACH))
 #define ROW_NORMS  (ROLE(ATTN_Q_NORM_ALL) | ROLE(ATTN_K_NORM_ALL))
 
+// Rows of families that differ in name.
+#define GPT2                                                                \
+    .keys = IMX_KEYS_LAYER_NORM,                                            \
+    .roles = EMBEDDING | ROLE(POSITION_EMBD) | PRE_NORMS | FUSED | UNGATED, \
+    .optional = ROLE(OUTPUT),                                               \
+    .unscaled = UNGATED,                                                    \
+    .norm = imx_norm_layer,                                                 \
+    .activate = imx_activate_gelu,                                          \
+    .ignored_keys = {"rope.*"}
+
+#define GRANITE                                                                       \
+    .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN | IMX_KEYS_LONGROPE |   \
+            IMX_KEYS_ROPE_SWITCH | IMX_KEYS_EXPERTS | IMX_KEYS_ATTENTION_SCALE |      \
+            IMX_KEYS_SCALES | IMX_KEYS_LOGIT_SCALE,                                   \
+    .roles = EMBEDDING | DIVISORS | PRE_NORMS | ATTENTION | GATED | EXPERTS | SHARED, \
+    .optional = ROLE(OUTPUT) | DIVISORS,                                              \
+    .unscaled = GATED | EXPERTS | SHARED,                                             \
+    .norm = imx_norm_rms,                                                             \
+    .rotate = imx_rotate_pairs,                                                       \
+    .activate = imx_activate_silu,                                                    \
+    .traits = IMX_TRAIT_LOGITS_ARE_DIVIDED,                                           \
+    .defaults = {.normalises_gates = 1, .rope_is_trained = 1},                        \
+    .finish = imx_finish_granite
+
 const imx_arch imx_archs[] = {
     {
         // Arcee's AFM: Llama with squared ReLUs and no gate.
@@ -157,7 +181,7 @@ const imx_arch imx_archs[] = {
         .defaults = {.normalises_gates = 1},
     },
     {
-        // EXAONE 3 and 3.5: Llama, rotated in halves. Its files write its epsilon down twice.
+        // EXAONE 3 and 3.5: Llama, rotated in halves.
         .name = "exaone",
         .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN,
         .roles = EMBEDDING | ROLE(ROPE_FREQS) | PRE_NORMS | ATTENTION | GATED,
@@ -166,7 +190,6 @@ const imx_arch imx_archs[] = {
         .norm = imx_norm_rms,
         .rotate = imx_rotate_halves,
         .activate = imx_activate_silu,
-        .ignored_keys = {"attention.layer_norm_epsilon"},
     },
     {
         // EXAONE 4: norms behind attention and network instead of before, and of heads. The 32B has
@@ -274,7 +297,7 @@ const imx_arch imx_archs[] = {
         // experts weighted by the softmax of the chosen ones only, with an activation of their own.
         .name = "gpt-oss",
         .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN | IMX_KEYS_WINDOW |
-                IMX_KEYS_EXPERTS,
+                IMX_KEYS_WINDOW_BASE | IMX_KEYS_EXPERTS,
         .roles = EMBEDDING | ROLE(ATTN_NORM) | ROLE(FFN_NORM_LATE) | ATTENTION |
                  ROLE(ATTN_SINKS) | EXPERTS,
         .unscaled = EXPERTS,
@@ -286,13 +309,7 @@ const imx_arch imx_archs[] = {
     {
         // GPT-2: positions have embeddings; layer norms and biases throughout.
         .name = "gpt2",
-        .keys = IMX_KEYS_LAYER_NORM,
-        .roles = EMBEDDING | ROLE(POSITION_EMBD) | PRE_NORMS | FUSED | UNGATED,
-        .optional = ROLE(OUTPUT),
-        .unscaled = UNGATED,
-        .norm = imx_norm_layer,
-        .activate = imx_activate_gelu,
-        .ignored_keys = {"rope.*"},
+        GPT2,
     },
     {
         // GPT-NeoX, Pythia, RedPajama, Dolly: attention and network each with its norm, in most
@@ -309,34 +326,12 @@ const imx_arch imx_archs[] = {
         // Granite 3: Llama with scales of embedding, scores, changes and logits; it may have no
         // rotation.
         .name = "granite",
-        .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN | IMX_KEYS_LONGROPE |
-                IMX_KEYS_ROPE_SWITCH | IMX_KEYS_EXPERTS | IMX_KEYS_ATTENTION_SCALE |
-                IMX_KEYS_SCALES | IMX_KEYS_LOGIT_SCALE,
-        .roles = EMBEDDING | DIVISORS | PRE_NORMS | ATTENTION | GATED | EXPERTS | SHARED,
-        .optional = ROLE(OUTPUT) | DIVISORS,
-        .unscaled = GATED | EXPERTS | SHARED,
-        .norm = imx_norm_rms,
-        .rotate = imx_rotate_pairs,
-        .activate = imx_activate_silu,
-        .traits = IMX_TRAIT_LOGITS_ARE_DIVIDED,
-        .defaults = {.normalises_gates = 1, .rope_is_trained = 1},
-        .finish = imx_finish_granite,
+        GRANITE,
     },
     {
         // Granite 3 with experts, and with shared ones.
         .name = "granitemoe",
-        .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN | IMX_KEYS_LONGROPE |
-                IMX_KEYS_ROPE_SWITCH | IMX_KEYS_EXPERTS | IMX_KEYS_ATTENTION_SCALE |
-                IMX_KEYS_SCALES | IMX_KEYS_LOGIT_SCALE,
-        .roles = EMBEDDING | DIVISORS | PRE_NORMS | ATTENTION | GATED | EXPERTS | SHARED,
-        .optional = ROLE(OUTPUT) | DIVISORS,
-        .unscaled = GATED | EXPERTS | SHARED,
-        .norm = imx_norm_rms,
-        .rotate = imx_rotate_pairs,
-        .activate = imx_activate_silu,
-        .traits = IMX_TRAIT_LOGITS_ARE_DIVIDED,
-        .defaults = {.normalises_gates = 1, .rope_is_trained = 1},
-        .finish = imx_finish_granite,
+        GRANITE,
     },
     {
         // Hunyuan dense (0.5B to 7B): Llama rotated in halves, with norms of the heads behind the
@@ -366,37 +361,39 @@ const imx_arch imx_archs[] = {
         // Llama 1 to 3, Mistral, Mixtral, Yi, SmolLM and TinyLlama: RMS norm before each half of a
         // layer, rotation of neighbouring pairs, SiLU gate, grouped-query attention.
         .name = "llama",
-        .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN | IMX_KEYS_EXPERTS,
-        .roles = EMBEDDING | ROLE(ROPE_FREQS) | PRE_NORMS | ATTENTION | GATED | EXPERTS,
-        .optional = ROLE(OUTPUT) | ROLE(ROPE_FREQS),
+        .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN | IMX_KEYS_LONGROPE |
+                IMX_KEYS_EXPERTS,
+        .roles = EMBEDDING | DIVISORS | PRE_NORMS | ATTENTION | GATED | EXPERTS,
+        .optional = ROLE(OUTPUT) | DIVISORS,
         .norm = imx_norm_rms,
         .rotate = imx_rotate_pairs,
         .activate = imx_activate_silu,
         .defaults = {.normalises_gates = 1},
     },
     {
-        // MiniCPM 1 and 2: Granite's scales, which the first files leave out.
+        // MiniCPM 1 and 2, with experts too: Granite's scales, which the first files leave out.
         .name = "minicpm",
         .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN | IMX_KEYS_LONGROPE |
-                IMX_KEYS_SCALES | IMX_KEYS_LOGIT_SCALE,
-        .roles = EMBEDDING | DIVISORS | PRE_NORMS | ATTENTION | GATED,
+                IMX_KEYS_EXPERTS | IMX_KEYS_SCALES | IMX_KEYS_LOGIT_SCALE,
+        .roles = EMBEDDING | DIVISORS | PRE_NORMS | ATTENTION | GATED | EXPERTS,
         .optional = ROLE(OUTPUT) | DIVISORS,
-        .unscaled = GATED,
+        .unscaled = GATED | EXPERTS,
         .norm = imx_norm_rms,
         .rotate = imx_rotate_pairs,
         .activate = imx_activate_silu,
         .traits = IMX_TRAIT_LOGITS_ARE_DIVIDED,
-        .defaults = {.embedding_scale = 12},
+        .defaults = {.embedding_scale = 12, .normalises_gates = 1},
         .finish = imx_finish_minicpm,
     },
     {
         // Ministral 3: Llama with YaRN of its own betas and multiplier, and queries that grow with
         // the position.
         .name = "mistral3",
-        .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN | IMX_KEYS_YARN_BETAS |
-                IMX_KEYS_YARN_MULTIPLIER | IMX_KEYS_TEMPERATURE | IMX_KEYS_EXPERTS,
-        .roles = EMBEDDING | ROLE(ROPE_FREQS) | PRE_NORMS | ATTENTION | GATED | EXPERTS,
-        .optional = ROLE(OUTPUT) | ROLE(ROPE_FREQS),
+        .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN | IMX_KEYS_LONGROPE |
+                IMX_KEYS_YARN_BETAS | IMX_KEYS_YARN_MULTIPLIER | IMX_KEYS_TEMPERATURE |
+                IMX_KEYS_EXPERTS,
+        .roles = EMBEDDING | DIVISORS | PRE_NORMS | ATTENTION | GATED | EXPERTS,
+        .optional = ROLE(OUTPUT) | DIVISORS,
         .norm = imx_norm_rms,
         .rotate = imx_rotate_pairs,
         .activate = imx_activate_silu,
@@ -430,8 +427,8 @@ const imx_arch imx_archs[] = {
         // OLMo 1: Llama with layer norms that have no weights.
         .name = "olmo",
         .keys = IMX_KEYS_LAYER_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN | IMX_KEYS_CLAMP,
-        .roles = EMBEDDING | PRE_NORMS | ATTENTION | GATED,
-        .optional = ROLE(OUTPUT) | ROLE(OUTPUT_NORM) | PRE_NORMS,
+        .roles = ROLE(TOKEN_EMBD) | ROLE(OUTPUT) | ATTENTION | GATED,
+        .optional = ROLE(OUTPUT),
         .unscaled = GATED,
         .norm = imx_norm_layer,
         .rotate = imx_rotate_pairs,
@@ -479,9 +476,9 @@ const imx_arch imx_archs[] = {
         .name = "phi3",
         .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_LONGROPE,
         .roles = EMBEDDING | ROLE(ROPE_LONG) | ROLE(ROPE_SHORT) | PRE_NORMS | ATTENTION |
-                 ROLE(FFN_GATE_UP) | ROLE(FFN_DOWN),
+                 FUSED_GATE,
         .optional = ROLE(OUTPUT) | ROLE(ROPE_LONG) | ROLE(ROPE_SHORT),
-        .unscaled = ROLE(FFN_GATE_UP) | ROLE(FFN_DOWN),
+        .unscaled = FUSED_GATE,
         .norm = imx_norm_rms,
         .rotate = imx_rotate_halves,
         .activate = imx_activate_silu,
@@ -559,9 +556,8 @@ const imx_arch imx_archs[] = {
         // which shows in the norm it lacks and not in the key, and norms its heads.
         .name = "stablelm",
         .keys = IMX_KEYS_LAYER_NORM | IMX_KEYS_ROPE,
-        .roles = EMBEDDING | PRE_NORMS | ATTENTION | GATED |
-                 ROLE(ATTN_Q_NORM_EACH) | ROLE(ATTN_K_NORM_EACH),
-        .optional = ROLE(FFN_NORM) | ROLE(ATTN_Q_NORM_EACH) | ROLE(ATTN_K_NORM_EACH),
+        .roles = EMBEDDING | PRE_NORMS | ATTENTION | GATED | HEAD_NORMS_EACH,
+        .optional = ROLE(FFN_NORM) | HEAD_NORMS_EACH,
         .unscaled = GATED,
         .norm = imx_norm_layer,
         .rotate = imx_rotate_halves,
@@ -572,13 +568,7 @@ const imx_arch imx_archs[] = {
     {
         // StarCoder, SantaCoder: GPT-2 with one key head.
         .name = "starcoder",
-        .keys = IMX_KEYS_LAYER_NORM,
-        .roles = EMBEDDING | ROLE(POSITION_EMBD) | PRE_NORMS | FUSED | UNGATED,
-        .optional = ROLE(OUTPUT),
-        .unscaled = UNGATED,
-        .norm = imx_norm_layer,
-        .activate = imx_activate_gelu,
-        .ignored_keys = {"rope.*"},
+        GPT2,
     },
     {
         // StarCoder 2: GPT-2 with rotation and grouped-query attention.

@@ -9,10 +9,10 @@
 // the tokens, by a slope of each head (ALiBi). A window leaves out keys that are too far back. A
 // sink is one more score, of a key whose value is zero: it takes its share of the sum.
 //
-// The rows of Q are taken QUERIES at a time, and only against the keys up to the last of them: the
-// scores of one such block are all that is kept, and of the upper triangle, which counts for
-// nothing, only its diagonal blocks are computed. The division comes last because rows of O are
-// shorter than rows of P. Threads share out (chunk, head) pairs.
+// The rows of Q are taken QUERIES at a time, and only against the keys up to the last of them and
+// within the window of the first: the scores of one such block are all that is kept, and of the
+// upper triangle, which counts for nothing, only its diagonal blocks are computed. The division
+// comes last because rows of O are shorter than rows of P. Threads share out (chunk, head) pairs.
 //
 // Tried and dropped: an online softmax over blocks of keys. It keeps fewer scores, but at the usual
 // 512 tokens a block of scores fits into second-level cache as it is.
@@ -53,8 +53,8 @@ static head_view view_head(const imx_attention *a, size_t chunk, size_t head) {
     return h;
 }
 
-// Scores of query `i` with the keys from `begin` up to itself, as the softmax wants them, and the
-// scale that is still to be applied.
+// Makes of the products of query i with the keys from `begin` up to itself the scores that the
+// softmax wants, but for the scale that is returned. Keys are counted from any one on; i with them.
 static float shape_scores(const imx_attention *a, size_t head, float *scores, size_t begin,
                           size_t i) {
     const float slope = a->slopes != NULL ? a->slopes[head] : 0;
@@ -72,7 +72,7 @@ static float shape_scores(const imx_attention *a, size_t head, float *scores, si
     return 1;
 }
 
-// Turns the n scores of query i into unnormalised probabilities, zeros where it does not attend,
+// Turns the n products of query i into unnormalised probabilities, zeros where it does not attend,
 // and returns what their sum is with the sink.
 static float weigh_keys(const imx_attention *a, size_t head, float *scores, size_t i, size_t n) {
     const size_t begin = a->window > 0 && i >= a->window ? i + 1 - a->window : 0;
@@ -87,7 +87,8 @@ static float weigh_keys(const imx_attention *a, size_t head, float *scores, size
 static imx_status attend_queries(const imx_attention *a, const head_view *h, size_t first,
                                  float *scores) {
     const size_t n_queries = imx_piece_len(h->n, first, QUERIES);
-    const size_t n_keys = first + n_queries;
+    const size_t first_key = a->window > 0 && first >= a->window ? first + 1 - a->window : 0;
+    const size_t n_keys = first + n_queries - first_key;
     float *out = h->out + first * h->out_stride;
     float sums[QUERIES];
     IMX_TRY(imx_gemm_run(&(imx_gemm){
@@ -96,14 +97,14 @@ static imx_status attend_queries(const imx_attention *a, const head_view *h, siz
         .k = a->head_dim_k,
         .a = h->q + first * a->q_stride,
         .a_stride = a->q_stride,
-        .b = h->k,
+        .b = h->k + first_key * a->k_stride,
         .b_stride = a->k_stride,
         .b_is_rows = true,
         .c = scores,
         .c_stride = n_keys,
     }));
     for (size_t i = 0; i < n_queries; ++i) {
-        sums[i] = weigh_keys(a, h->head, scores + i * n_keys, first + i, n_keys);
+        sums[i] = weigh_keys(a, h->head, scores + i * n_keys, first + i - first_key, n_keys);
     }
     IMX_TRY(imx_gemm_run(&(imx_gemm){
         .m = n_queries,
@@ -111,7 +112,7 @@ static imx_status attend_queries(const imx_attention *a, const head_view *h, siz
         .k = n_keys,
         .a = scores,
         .a_stride = n_keys,
-        .b = h->v,
+        .b = h->v + first_key * a->v_stride,
         .b_stride = a->v_stride,
         .c = out,
         .c_stride = h->out_stride,

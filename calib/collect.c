@@ -290,8 +290,9 @@ static imx_status measure_perplexity(collector *c, imx_error *err) {
 static imx_status prepare(collector *c, bool perplexity, imx_error *err) {
     const imx_collect_options *options = c->options;
     const imx_collect_listener *listener = options->listener;
-    snprintf(c->settings, sizeof c->settings, "process_output=%d perplexity=%d",
-             options->process_output, perplexity);
+    snprintf(c->settings, sizeof c->settings,
+             "process_output=%d perplexity=%d all_experts=%d precision=%d", options->process_output,
+             perplexity, options->all_experts, (int)options->precision);
     IMX_TRY(imx_alloc_zeroed(&c->left_out, c->corpus->n_chunks, sizeof *c->left_out, err));
     IMX_TRY(imx_residual_stream_new(&c->stream, c->corpus->n_tokens, imx_model_n_embd(c->model),
                                     imx_walk_block_rows(c->model, c->corpus),
@@ -312,6 +313,8 @@ static imx_status run_collector(collector *c, imx_error *err) {
     const imx_walk_options walk_options = {
         .n_threads = options->n_threads,
         .need_hidden = perplexity,
+        .all_experts = options->all_experts,
+        .precision = options->precision,
         .head_input_to_hook = options->process_output,
         .read_ahead = options->read_ahead,
         .start = c->start,
@@ -349,6 +352,7 @@ imx_status imx_collect(imx_imatrix **out, const imx_model *model, const imx_corp
     c.imatrix->chunk_count = (uint32_t)corpus->n_chunks;
     c.imatrix->chunk_size = corpus->n_ctx;
     c.imatrix->origin.n_tokens = corpus->n_tokens;
+    c.imatrix->origin.all_experts = options->all_experts;
     const imx_status status = explain(&c, run_collector(&c, err), err);
     imx_residual_stream_free(c.stream);
     free(c.left_out);

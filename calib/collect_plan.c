@@ -47,19 +47,24 @@ static uint64_t count_columns(const imx_collect_demand *demand) {
     return n + (demand->process_output ? model->hparams.n_embd : 0);
 }
 
-// The bytes of a layer in the file.
+// The bytes of the largest layer in the file.
 static uint64_t layer_file_bytes(const imx_model *model) {
-    uint64_t n_bytes = 0;
-    for (size_t role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
-        const imx_gguf_tensor *weight = model->bindings[0][role].weight;
-        n_bytes += weight != NULL ? weight->size_bytes : 0;
+    uint64_t most = 0;
+    for (uint32_t layer = 0; layer < model->hparams.n_layers; ++layer) {
+        uint64_t n_bytes = 0;
+        for (imx_role role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
+            const imx_gguf_tensor *weight = model->bindings[layer][role].weight;
+            n_bytes += weight != NULL ? weight->size_bytes : 0;
+        }
+        most = larger(most, n_bytes);
     }
-    return n_bytes;
+    return most;
 }
 
 // The peak without the stream but for one block of it.
 static uint64_t least_memory(const imx_collect_demand *demand, uint64_t block_bytes) {
-    const imx_walk_memory walk = imx_walk_measure(demand->model, demand->corpus, demand->n_threads);
+    const imx_walk_memory walk =
+        imx_walk_measure(demand->model, demand->corpus, demand->precision, demand->n_threads);
     const uint64_t n_columns = count_columns(demand);
     const uint64_t file_bytes = n_columns * SUMS_PER_COLUMN * sizeof(float);
     uint64_t most = walk.layer_bytes + walk.mapped_bytes + block_bytes;

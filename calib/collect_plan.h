@@ -10,6 +10,7 @@
 
 #include "calib/corpus.h"
 #include "calib/model.h"
+#include "calib/operands.h"
 #include "formats/error.h"
 
 typedef struct imx_collect_plan {
@@ -21,6 +22,7 @@ typedef struct imx_collect_plan {
 typedef struct imx_collect_demand {
     const imx_model *model;
     const imx_corpus *corpus;
+    imx_precision precision; // of products with weights
     int n_threads;           // 0 = all processors
     bool process_output;     // statistics of the head's input
     bool perplexity;         // the head is run

@@ -25,6 +25,7 @@ imx_status imx_head_open(imx_head **out, const imx_model *model, int n_threads, 
     IMX_TRY(imx_alloc_zeroed(out, 1, sizeof **out, err));
     imx_head *head = *out;
     head->model = model;
+    head->param.panels.operands = imx_operands_for(IMX_PRECISION_EXACT);
     head->n_threads = imx_thread_count(n_threads);
     const imx_status status = load(head, err);
     if (status != IMX_OK) {
@@ -75,5 +76,7 @@ void imx_head_close(imx_head *head) {
 uint64_t imx_head_bytes(const imx_model *model) {
     const imx_hparams *hparams = &model->hparams;
     const imx_gguf_tensor *weight = model->bindings[0][imx_model_head_role(model)].weight;
-    return (uint64_t)hparams->n_vocab * hparams->n_embd * sizeof(float) + weight->size_bytes;
+    return imx_panels_bytes(hparams->n_embd, hparams->n_vocab,
+                            imx_operands_for(IMX_PRECISION_EXACT)) +
+           weight->size_bytes;
 }

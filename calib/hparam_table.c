@@ -83,6 +83,7 @@ const size_t imx_n_hparam_rows = COUNT_OF(imx_hparam_rows);
 static const char *const inert_keys[] = {
     "vocab_size",
     "tensor_data_layout",
+    "attention.layer_norm_*epsilon",    // of the norm that the architecture does not have
     "rope.scaling.type",                // checked by itself
     "rope.dimension_sections",          // likewise
     "attention.sliding_window_pattern", // beside attention.sliding_window
@@ -104,6 +105,7 @@ static const struct neutral_row {
     {"decoder_start_token_id", {0, -1}},
     {"deepstack_mapping", {0, -1}},
     {"embedding_scale", {0, 1}},
+    {"expert_count", {0, 1}}, // where all models of the family are dense
     {"expert_gating_func", {IMX_GATING_DEFAULT, IMX_GATING_SOFTMAX}},
     {"final_logit_softcapping", {0, 30}},
     {"interleave_moe_layer_step", {0, 1}}, // every layer

@@ -13,7 +13,12 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
-enum { MAX_SIZE = 1 << 24, MAX_LAYERS = 1 << 14, MAX_EXPERTS = 1 << 12, MAX_EXPERTS_USED = 1 << 8 };
+enum {
+    MAX_SIZE = 1 << 24,
+    MAX_LAYERS = 1 << 14,
+    MAX_EXPERTS = 1 << 12,
+    MAX_EXPERTS_USED = 1 << 8,
+};
 
 static size_t larger_of(size_t a, size_t b) {
     return a > b ? a : b;
@@ -258,7 +263,6 @@ static imx_status check_hparams(const imx_hparams *hp, const imx_gguf *gguf, imx
         {hp->n_experts == 0 || hp->n_experts_used > 0, "the number of experts used"},
         {hp->n_ff_expert <= MAX_SIZE, "the feed-forward length of experts"},
         {hp->n_ff_shared <= MAX_SIZE, "the feed-forward length of shared experts"},
-        {hp->gating <= IMX_GATING_SOFTMAX_CHOSEN, "the gating function of the experts"},
         {hp->n_expert_groups <= 1 ||
              (hp->n_experts % hp->n_expert_groups == 0 &&
               hp->n_expert_groups_used <= hp->n_expert_groups &&
@@ -286,6 +290,14 @@ static imx_status check_hparams(const imx_hparams *hp, const imx_gguf *gguf, imx
     return IMX_OK;
 }
 
+static imx_status check_gating(const imx_hparams *hp, const imx_gguf *gguf, imx_error *err) {
+    return hp->gating <= IMX_GATING_SOFTMAX_CHOSEN
+               ? IMX_OK
+               : imx_fail(err, IMX_ERR_UNSUPPORTED,
+                          "%s: expert_gating_func is %u, which this version does not know",
+                          gguf->path, hp->gating);
+}
+
 imx_status imx_hparams_read(imx_hparams *hparams, const imx_hparams_rules *rules,
                             const imx_gguf *gguf, imx_error *err) {
     *hparams = *rules->defaults;
@@ -303,6 +315,7 @@ imx_status imx_hparams_read(imx_hparams *hparams, const imx_hparams_rules *rules
     if (rules->finish != NULL) {
         IMX_TRY(rules->finish(hparams, gguf, err));
     }
+    IMX_TRY(check_gating(hparams, gguf, err));
     IMX_TRY(check_hparams(hparams, gguf, err));
     IMX_TRY(check_windows(hparams, gguf, err));
     hparams->n_layers -= hparams->n_extra_layers;

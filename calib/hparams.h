@@ -67,10 +67,10 @@ typedef struct imx_hparams {
     uint32_t n_original_context; // before it was extended
     float rope_attention_factor; // of rotated queries and keys
     float rope_alpha;            // how much further, as a change of the base; 0: none
-    float yarn_beta_fast;        // turns within the original context from which pairs turn as before
-    float yarn_beta_slow;        // and up to which they turn as slowly as the factor says
-    float yarn_log_multiplier;   // see rope.c
-    uint32_t unrotated_period;          // of so many layers the last is not rotated; 0: all are
+    float yarn_beta_fast;      // turns within the original context from which pairs turn as before
+    float yarn_beta_slow;      // and up to which they turn as slowly as the factor says
+    float yarn_log_multiplier; // see rope.c
+    uint32_t unrotated_period; // of so many layers the last is not rotated; 0: all are
     uint32_t rope_factor_spares_window; // layers with a window are rotated as without scaling
     uint32_t rotates_in_window;         // only layers with a window are rotated
     uint32_t rope_is_trained;           // where a key says so: else no layer is rotated
@@ -111,7 +111,7 @@ typedef enum imx_dim {
     IMX_DIM_Q_RANK,
     IMX_DIM_LATENT,
     IMX_DIM_LATENT_AND_ROT,
-    IMX_DIM_UNROTATED,  // values of a head that are not rotated
+    IMX_DIM_UNROTATED,   // values of a head that are not rotated
     IMX_DIM_Q_UNROTATED, // of all heads
     IMX_DIM_KV_B,        // all heads' keys without the rotated part, and values
     IMX_DIM_FOLDED,      // all heads' queries against the latent and the rotated part

@@ -110,8 +110,17 @@ done:
     return status;
 }
 
+// A router is always exact: its choice can turn on a small difference, and its product is small.
+static imx_operands operands_of(const imx_layer_settings *settings, imx_role role) {
+    return imx_operands_for(role == IMX_ROLE_ROUTER ? IMX_PRECISION_EXACT : settings->precision);
+}
+
 imx_status imx_layer_open(imx_layer *layer, const imx_layer_settings *settings, imx_error *err) {
     *layer = (imx_layer){.settings = *settings, .piece_rows = piece_rows(settings)};
+    for (imx_role role = 0; role < IMX_N_ROLES; ++role) {
+        layer->params[role].panels.operands = operands_of(settings, role);
+        layer->params[role].panels.rows = &layer->rows_in_hand;
+    }
     for (size_t i = 0; i < N_SCRATCH; ++i) {
         IMX_TRY(imx_alloc_aligned(scratch_pointer(layer, i), scratch_values(settings, i),
                                   sizeof(float), err));
@@ -126,6 +135,7 @@ void imx_layer_close(imx_layer *layer) {
     }
     imx_rope_close(&layer->ropes[0]);
     imx_rope_close(&layer->ropes[1]);
+    free(layer->rows_in_hand.values);
     free(layer->slopes);
     for (size_t i = 0; i < N_SCRATCH; ++i) {
         free(*scratch_pointer(layer, i));
@@ -133,11 +143,24 @@ void imx_layer_close(imx_layer *layer) {
 }
 
 // The most a role takes in any layer.
-static uint64_t most_param_bytes(const imx_model *model, imx_role role) {
+static uint64_t most_param_bytes(const imx_layer_settings *settings, imx_role role) {
     uint64_t most = 0;
-    for (uint32_t layer = 0; layer < model->hparams.n_layers; ++layer) {
-        const uint64_t n_bytes = imx_param_bytes(model, role, layer);
+    for (uint32_t layer = 0; layer < settings->model->hparams.n_layers; ++layer) {
+        const uint64_t n_bytes =
+            imx_param_bytes(settings->model, role, layer, operands_of(settings, role));
         most = n_bytes > most ? n_bytes : most;
+    }
+    return most;
+}
+
+// The most that the rows of a product take while they are multiplied.
+static uint64_t most_product_bytes(const imx_layer_settings *settings) {
+    uint64_t most = 0;
+    for (imx_role role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
+        const size_t n_in = imx_model_dim(settings->model, imx_role_row_of(role)->n_in);
+        const uint64_t n_bytes =
+            imx_panels_scratch_bytes(n_in, piece_rows(settings), operands_of(settings, role));
+        most = imx_role_is_product(role) && n_bytes > most ? n_bytes : most;
     }
     return most;
 }
@@ -145,13 +168,14 @@ static uint64_t most_param_bytes(const imx_model *model, imx_role role) {
 uint64_t imx_layer_bytes(const imx_layer_settings *settings) {
     const imx_model *model = settings->model;
     uint64_t n_bytes = 4 * settings->n_ctx * imx_model_dim(model, IMX_DIM_PAIRS) * sizeof(float) +
-                       imx_attention_scratch_bytes(settings->n_ctx, settings->n_threads);
+                       imx_attention_scratch_bytes(settings->n_ctx, settings->n_threads) +
+                       most_product_bytes(settings);
     for (size_t i = 0; i < N_SCRATCH; ++i) {
         n_bytes += scratch_values(settings, i) * sizeof(float);
     }
     for (imx_role role = 0; role < IMX_N_ROLES; ++role) {
         const bool is_whole_vocabulary = role == IMX_ROLE_TOKEN_EMBD || role == IMX_ROLE_OUTPUT;
-        n_bytes += is_whole_vocabulary ? 0 : most_param_bytes(model, role);
+        n_bytes += is_whole_vocabulary ? 0 : most_param_bytes(settings, role);
     }
     return n_bytes;
 }
@@ -227,9 +251,8 @@ static void add_change(const imx_layer *layer, imx_role post_norm, float *x, siz
 }
 
 static bool has_norm(const imx_layer *layer, imx_role role) {
-    const imx_arch *arch = layer->settings.model->arch;
-    return imx_role_is_in(arch->roles, role) &&
-           (layer->params[role].weight != NULL || (arch->traits & IMX_TRAIT_PLAIN_NORMS) != 0);
+    return layer->params[role].weight != NULL ||
+           (layer->settings.model->arch->traits & IMX_TRAIT_PLAIN_NORMS) != 0;
 }
 
 // x normed by the first of two roles that the layer has, or x itself where it has none.

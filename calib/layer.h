@@ -24,6 +24,7 @@ typedef struct imx_layer_settings {
     size_t wanted_ctx;         // that the text was cut for; chunks may all be shorter
     size_t max_rows;           // tokens of the largest block
     bool all_experts;          // every expert sees every token, for the hook
+    imx_precision precision;   // of products with weights
 } imx_layer_settings;
 
 // Rows of the scratch memory. Most of it is for a piece of a block: as many whole chunks of it as
@@ -36,13 +37,14 @@ typedef struct imx_layer {
     imx_rope ropes[2]; // over n_ctx positions, of layers without and with a window
     float *slopes;     // (n_heads) of the attention, or NULL
     imx_param params[IMX_N_ROLES];
+    imx_panel_rows rows_in_hand; // of the product that runs
 
     // Of a piece.
     uint32_t *positions; // (piece_rows) of each token in its chunk
-    float *qkv;      // (piece_rows, n_heads · dim_k + n_kv_heads · dim_k + n_kv_heads · dim_v)
-    float *mixed;    // (piece_rows, n_heads · dim_v)
-    float *gate;     // (piece_rows, n_ff), or twice that where gate and up are one product
-    float *up;       // (piece_rows, n_ff)
+    float *qkv;   // (piece_rows, n_heads · dim_k + n_kv_heads · dim_k + n_kv_heads · dim_v)
+    float *mixed; // (piece_rows, n_heads · dim_v)
+    float *gate;  // (piece_rows, n_ff), or twice that where gate and up are one product
+    float *up;    // (piece_rows, n_ff)
 
     // Of a piece, for latent attention.
     float *q_low;        // (piece_rows, q_rank)

@@ -40,12 +40,20 @@ static imx_status route_all(imx_layer *layer, const imx_layer_piece *block, cons
     return IMX_OK;
 }
 
-// Lists the rows that an expert sees, and which tokens they are; returns their number.
-static size_t list_rows(imx_layer *layer, const imx_layer_piece *block, size_t expert) {
+// One way of tokens through an expert.
+typedef struct expert_pass {
+    size_t expert;
+    bool of_all_tokens; // else of those that the router has sent
+    bool is_shown;      // to the hook
+    bool adds;          // to what the layer adds; else the work ends before the last product
+} expert_pass;
+
+// Lists the rows of a pass, and which tokens they are; returns their number.
+static size_t list_rows(imx_layer *layer, const imx_layer_piece *block, const expert_pass *pass) {
     const size_t n_experts = layer->settings.model->hparams.n_experts;
     size_t n = 0;
     for (size_t i = 0; i < block->n_rows; ++i) {
-        if (layer->settings.all_experts || layer->gate_weights[i * n_experts + expert] >= 0) {
+        if (pass->of_all_tokens || layer->gate_weights[i * n_experts + pass->expert] >= 0) {
             layer->rows[n] = (uint32_t)i;
             layer->tokens[n++] = (uint32_t)(block->first_token + i);
         }
@@ -55,21 +63,6 @@ static size_t list_rows(imx_layer *layer, const imx_layer_piece *block, size_t e
 
 // ---------------------------------------------------------------------------------------------
 // One expert
-
-// Of the rows that stand in layer->up those that the router has chosen, moved to the front, and
-// `rows` with them; returns their number.
-static size_t keep_chosen(imx_layer *layer, size_t expert, uint32_t *rows, size_t n_rows) {
-    const imx_hparams *hparams = &layer->settings.model->hparams;
-    const size_t width = hparams->n_ff_expert;
-    size_t n = 0;
-    for (size_t i = 0; i < n_rows; ++i) {
-        if (layer->gate_weights[rows[i] * (size_t)hparams->n_experts + expert] >= 0) {
-            rows[n] = rows[i];
-            memmove(layer->up + n++ * width, layer->up + i * width, width * sizeof(float));
-        }
-    }
-    return n;
-}
 
 static void gather(const imx_layer *layer, const float *input, const uint32_t *rows,
                    size_t n_rows) {
@@ -93,54 +86,66 @@ static void scatter(const imx_layer *layer, size_t expert, const uint32_t *rows,
     }
 }
 
-static imx_status run_rows(imx_layer *layer, const float *input, size_t expert, uint32_t *rows,
-                           const uint32_t *tokens, size_t n_rows, bool stop_at_last_input,
-                           imx_error *err) {
+// The rows of a pass from `first` on that are worth a product.
+static imx_status run_rows(imx_layer *layer, const float *input, const expert_pass *pass,
+                           size_t first, size_t n_rows, imx_error *err) {
     const imx_role_set inner =
         IMX_ROLE_BIT(EXPERTS_GATE) | IMX_ROLE_BIT(EXPERTS_UP) | IMX_ROLE_BIT(EXPERTS_GATE_UP);
+    const uint32_t *rows = layer->rows + first;
     imx_layer_input shown = {
-        .x = layer->gathered, .n_rows = n_rows, .tokens = tokens, .mat = (uint32_t)expert};
+        .x = layer->gathered,
+        .n_rows = pass->is_shown ? n_rows : 0,
+        .tokens = layer->tokens + first,
+        .mat = (uint32_t)pass->expert,
+    };
     gather(layer, input, rows, n_rows);
     IMX_TRY(imx_layer_show_input(layer, inner, &shown, err));
     IMX_TRY(imx_layer_run_inner(layer, &imx_expert_network, layer->gathered, n_rows, err));
     shown.x = layer->up;
     IMX_TRY(imx_layer_show_input(layer, IMX_ROLE_BIT(EXPERTS_DOWN), &shown, err));
-    if (stop_at_last_input) {
-        return IMX_OK;
+    if (pass->adds) {
+        IMX_TRY(imx_layer_apply(layer, IMX_ROLE_EXPERTS_DOWN, layer->up, n_rows, layer->expert_out,
+                                layer->settings.model->hparams.n_embd, err));
+        scatter(layer, pass->expert, rows, n_rows);
     }
-    const size_t n_chosen = keep_chosen(layer, expert, rows, n_rows);
-    IMX_TRY(imx_layer_apply(layer, IMX_ROLE_EXPERTS_DOWN, layer->up, n_chosen, layer->expert_out,
-                            layer->settings.model->hparams.n_embd, err));
-    scatter(layer, expert, rows, n_chosen);
     return IMX_OK;
 }
 
-static imx_status unpack_expert(imx_layer *layer, size_t expert, bool stop_at_last_input,
-                                imx_error *err) {
+static imx_status unpack_expert(imx_layer *layer, const expert_pass *pass, imx_error *err) {
     static const imx_role roles[] = {IMX_ROLE_EXPERTS_GATE, IMX_ROLE_EXPERTS_UP,
                                      IMX_ROLE_EXPERTS_GATE_UP, IMX_ROLE_EXPERTS_DOWN};
-    const size_t n = sizeof roles / sizeof *roles - (stop_at_last_input ? 1 : 0);
+    const size_t n = sizeof roles / sizeof *roles - (pass->adds ? 0 : 1);
     for (size_t i = 0; i < n; ++i) {
-        if (layer->params[roles[i]].weight != NULL) {
-            IMX_TRY(
-                imx_param_unpack(&layer->params[roles[i]], expert, layer->settings.n_threads, err));
+        imx_param *param = &layer->params[roles[i]];
+        if (param->weight != NULL) {
+            IMX_TRY(imx_param_unpack(param, pass->expert, layer->settings.n_threads, err));
         }
     }
     return IMX_OK;
 }
 
-static imx_status run_expert(imx_layer *layer, const imx_layer_piece *block, const float *input,
-                             size_t expert, bool stop_at_last_input, imx_error *err) {
-    const size_t n_rows = list_rows(layer, block, expert);
+static imx_status run_pass(imx_layer *layer, const imx_layer_piece *block, const float *input,
+                           const expert_pass *pass, imx_error *err) {
+    const size_t n_rows = list_rows(layer, block, pass);
     if (n_rows == 0) {
         return IMX_OK;
     }
-    IMX_TRY(unpack_expert(layer, expert, stop_at_last_input, err));
+    IMX_TRY(unpack_expert(layer, pass, err));
     for (size_t i = 0; i < n_rows; i += layer->piece_rows) {
-        IMX_TRY(run_rows(layer, input, expert, layer->rows + i, layer->tokens + i,
-                         imx_piece_len(n_rows, i, layer->piece_rows), stop_at_last_input, err));
+        IMX_TRY(run_rows(layer, input, pass, i, imx_piece_len(n_rows, i, layer->piece_rows), err));
     }
     return IMX_OK;
+}
+
+// Where every token is shown to every expert, what the layer adds is computed apart, from the same
+// rows as ever: the outputs are then the same to the bit.
+static imx_status run_expert(imx_layer *layer, const imx_layer_piece *block, const float *input,
+                             size_t expert, bool stop_at_last_input, imx_error *err) {
+    const bool all = layer->settings.all_experts;
+    const expert_pass first = {expert, all, true, !all && !stop_at_last_input};
+    const expert_pass second = {expert, false, false, true};
+    IMX_TRY(run_pass(layer, block, input, &first, err));
+    return all && !stop_at_last_input ? run_pass(layer, block, input, &second, err) : IMX_OK;
 }
 
 // ---------------------------------------------------------------------------------------------

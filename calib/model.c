@@ -25,31 +25,29 @@ enum {
 
 #define ROLE(name) ((imx_role_set)1 << IMX_ROLE_##name)
 
+#define SHARED     (ROLE(SHARED_GATE) | ROLE(SHARED_UP) | ROLE(SHARED_DOWN))
+
 // A side is chosen by its first role, of those that the architecture has.
 static const struct choice {
-    bool may_be_none;
     struct side {
         imx_role first;
         imx_role_set roles;
     } sides[MAX_SIDES];
 } choices[] = {
-    {false,
-     {{IMX_ROLE_ATTN_Q, ROLE(ATTN_Q)},
+    {{{IMX_ROLE_ATTN_Q, ROLE(ATTN_Q)},
       {IMX_ROLE_ATTN_QKV, ROLE(ATTN_QKV)},
       {IMX_ROLE_ATTN_Q_A, ROLE(ATTN_Q_A) | ROLE(ATTN_Q_A_NORM) | ROLE(ATTN_Q_B)}}},
-    {false,
-     {{IMX_ROLE_ATTN_K, ROLE(ATTN_K) | ROLE(ATTN_V)},
+    {{{IMX_ROLE_ATTN_K, ROLE(ATTN_K) | ROLE(ATTN_V)},
       {IMX_ROLE_ATTN_QKV, ROLE(ATTN_QKV)},
       {IMX_ROLE_ATTN_KV_B, ROLE(ATTN_KV_A) | ROLE(ATTN_KV_A_NORM) | ROLE(ATTN_KV_B)},
       {IMX_ROLE_ATTN_K_B,
        ROLE(ATTN_KV_A) | ROLE(ATTN_KV_A_NORM) | ROLE(ATTN_K_B) | ROLE(ATTN_V_B)}}},
-    {false,
-     {{IMX_ROLE_FFN_UP, ROLE(FFN_GATE) | ROLE(FFN_UP) | ROLE(FFN_DOWN)},
+    {{{IMX_ROLE_FFN_UP, ROLE(FFN_GATE) | ROLE(FFN_UP) | ROLE(FFN_DOWN)},
       {IMX_ROLE_FFN_GATE_UP, ROLE(FFN_GATE_UP) | ROLE(FFN_DOWN)},
       {IMX_ROLE_EXPERTS_UP,
-       ROLE(ROUTER) | ROLE(EXPERTS_GATE) | ROLE(EXPERTS_UP) | ROLE(EXPERTS_DOWN)},
-      {IMX_ROLE_EXPERTS_GATE_UP, ROLE(ROUTER) | ROLE(EXPERTS_GATE_UP) | ROLE(EXPERTS_DOWN)}}},
-    {true, {{IMX_ROLE_SHARED_UP, ROLE(SHARED_GATE) | ROLE(SHARED_UP) | ROLE(SHARED_DOWN)}}},
+       ROLE(ROUTER) | ROLE(EXPERTS_GATE) | ROLE(EXPERTS_UP) | ROLE(EXPERTS_DOWN) | SHARED},
+      {IMX_ROLE_EXPERTS_GATE_UP,
+       ROLE(ROUTER) | ROLE(EXPERTS_GATE_UP) | ROLE(EXPERTS_DOWN) | SHARED}}},
 };
 
 enum { N_CHOICES = sizeof choices / sizeof *choices };
@@ -174,6 +172,7 @@ static imx_status fail_missing(const binder *b, imx_role role, uint32_t layer) {
 // That all roles of the set are there which the architecture has and cannot do without.
 static imx_status need_roles(const binder *b, imx_role_set set, uint32_t layer) {
     const imx_arch *arch = b->model->arch;
+    set &= b->model->hparams.n_ff_shared > 0 ? ~(imx_role_set)0 : ~SHARED;
     for (imx_role role = 0; role < IMX_N_ROLES; ++role) {
         if (imx_role_is_in(set & arch->roles & ~arch->optional, role) &&
             !imx_model_has(b->model, layer, role)) {
@@ -204,8 +203,7 @@ static imx_status check_choice(const binder *b, const struct choice *choice, uin
         chosen = side;
     }
     if (chosen == NULL) {
-        return choice->may_be_none || possible == NULL ? IMX_OK
-                                                       : fail_missing(b, possible->first, layer);
+        return possible != NULL ? fail_missing(b, possible->first, layer) : IMX_OK;
     }
     return need_roles(b, chosen->roles, layer);
 }
@@ -233,15 +231,11 @@ static imx_status bind_layer(const binder *b, uint32_t layer) {
     return need_roles(b, in_layers & ~roles_of_choices(), layer);
 }
 
-// Part of a second head, which tells classes instead of tokens.
-static bool is_of_classifier(const imx_gguf_tensor *tensor) {
-    return strncmp(tensor->name, "cls.", strlen("cls.")) == 0;
-}
-
 static imx_status refuse_untaken(const binder *b) {
     const imx_gguf *gguf = b->model->gguf;
+    static const char second_head[] = "cls."; // which tells classes instead of tokens
     for (size_t i = 0; i < gguf->n_tensors; ++i) {
-        if (!b->taken[i] && !is_of_classifier(&gguf->tensors[i])) {
+        if (!b->taken[i] && strncmp(gguf->tensors[i].name, second_head, strlen(second_head)) != 0) {
             return imx_fail(b->err, IMX_ERR_UNSUPPORTED,
                             "%s: tensor '%s' has no place in a %s model as this version knows it",
                             gguf->path, gguf->tensors[i].name, b->model->arch->name);
@@ -263,6 +257,17 @@ static void pass_over_extra_layers(const binder *b) {
     }
 }
 
+// Divisors for long contexts and for short ones come together, and long-rope is nothing else.
+static imx_status check_divisors(const binder *b) {
+    const bool has_long = imx_model_has(b->model, 0, IMX_ROLE_ROPE_LONG);
+    const bool has_short = imx_model_has(b->model, 0, IMX_ROLE_ROPE_SHORT);
+    const bool is_longrope = b->model->hparams.rope_scaling == IMX_ROPE_SCALING_LONGROPE;
+    if (has_long == has_short && (has_long || !is_longrope)) {
+        return IMX_OK;
+    }
+    return fail_missing(b, has_long ? IMX_ROLE_ROPE_SHORT : IMX_ROLE_ROPE_LONG, 0);
+}
+
 static imx_status bind_all(const binder *b) {
     const imx_role_set in_layers = ~(imx_role_set)0 << IMX_FIRST_LAYER_ROLE;
     for (imx_role role = 0; role < IMX_FIRST_LAYER_ROLE; ++role) {
@@ -271,6 +276,7 @@ static imx_status bind_all(const binder *b) {
         }
     }
     IMX_TRY(need_roles(b, ~in_layers, 0));
+    IMX_TRY(check_divisors(b));
     for (uint32_t layer = 0; layer < b->model->hparams.n_layers; ++layer) {
         IMX_TRY(bind_layer(b, layer));
     }

@@ -47,15 +47,22 @@ uint64_t imx_panels_scratch_bytes(size_t n_in, size_t n_rows, imx_operands opera
     return kind->prepare != NULL ? (uint64_t)n_rows * row_bytes : 0;
 }
 
+// As realloc, without what was there.
+static imx_status replace_if_small(void **values, size_t *capacity, uint64_t n_bytes,
+                                   imx_error *err) {
+    if (n_bytes <= *capacity) {
+        return IMX_OK;
+    }
+    free(*values);
+    *capacity = 0;
+    IMX_TRY(imx_alloc_aligned(values, (size_t)n_bytes, 1, err));
+    *capacity = (size_t)n_bytes;
+    return IMX_OK;
+}
+
 imx_status imx_panels_reserve(imx_panels *panels, size_t n_in, size_t n_out, imx_error *err) {
     const uint64_t n_bytes = imx_panels_bytes(n_in, n_out, panels->operands);
-    if (n_bytes > panels->capacity || panels->values == NULL) {
-        const imx_operands operands = panels->operands;
-        imx_panels_free(panels);
-        panels->operands = operands;
-        IMX_TRY(imx_alloc_aligned(&panels->values, (size_t)n_bytes, 1, err));
-        panels->capacity = (size_t)n_bytes;
-    }
+    IMX_TRY(replace_if_small(&panels->values, &panels->capacity, n_bytes, err));
     panels->n_in = n_in;
     panels->n_out = n_out;
     return IMX_OK;
@@ -149,7 +156,7 @@ void imx_panels_unpack(imx_panels *panels, uint32_t type, const uint8_t *rows, f
 typedef struct prepared_rows {
     const void *values; // (n_rows, stride)
     size_t stride;
-    void *own; // to be freed; NULL where x serves
+    imx_panel_rows own; // to be freed
 } prepared_rows;
 
 static imx_status prepare_rows(const imx_product *p, int n_threads, prepared_rows *out) {
@@ -159,15 +166,17 @@ static imx_status prepare_rows(const imx_product *p, int n_threads, prepared_row
     if (kind->prepare == NULL) {
         return IMX_OK;
     }
-    uint8_t *own;
+    imx_panel_rows *room = panels->rows != NULL ? panels->rows : &out->own;
     const size_t depth = depth_of(kind, panels->n_in, panels->n_products);
     const size_t row_bytes = depth * kind->value_bytes;
-    IMX_TRY(imx_alloc_aligned(&own, p->n_rows, row_bytes, NULL));
-    *out = (prepared_rows){.values = own, .stride = depth, .own = own};
+    IMX_TRY(replace_if_small(&room->values, &room->capacity, p->n_rows * row_bytes, NULL));
+    uint8_t *rows = room->values;
+    out->values = rows;
+    out->stride = depth;
 #pragma omp parallel for num_threads(n_threads)
     for (size_t i = 0; i < p->n_rows; ++i) {
         kind->prepare(p->x + i * p->x_stride, panels->n_in, panels->n_products,
-                      own + i * row_bytes);
+                      rows + i * row_bytes);
     }
     return IMX_OK;
 }
@@ -211,6 +220,6 @@ imx_status imx_product_run(const imx_product *product, int n_threads) {
             failed = run_tile(product, &x, row, out) != IMX_OK || failed;
         }
     }
-    free(x.own);
+    free(x.own.values);
     return failed ? IMX_ERR_MEMORY : IMX_OK;
 }

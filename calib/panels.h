@@ -12,8 +12,16 @@
 #include "formats/error.h"
 #include "formats/tensor_type.h"
 
+// Memory for the rows of a product as its operands want them; zeroed before the first use, the
+// caller's to free(values). Products that run one after another can share it.
+typedef struct imx_panel_rows {
+    void *values;
+    size_t capacity;
+} imx_panel_rows;
+
 typedef struct imx_panels {
     imx_operands operands; // the caller's to set before anything else; of a zeroed object: f32
+    imx_panel_rows *rows;  // likewise; NULL: each product takes and frees what it needs
     size_t n_in;
     size_t n_out;
     size_t n_products; // products per weight, where operands are split

@@ -70,17 +70,17 @@ void imx_param_free(imx_param *param) {
     *param = (imx_param){0};
 }
 
-uint64_t imx_param_bytes(const imx_model *model, imx_role role, uint32_t layer) {
+uint64_t imx_param_bytes(const imx_model *model, imx_role role, uint32_t layer,
+                         imx_operands operands) {
     const imx_role_row *row = imx_role_row_of(role);
     const imx_binding *binding = &model->bindings[layer][role];
     const uint64_t n_biases =
         binding->bias != NULL ? imx_model_dim(model, row->n_out) * imx_model_dim(model, row->n_mats)
                               : 0;
-    return n_biases * sizeof(float) + (binding->weight != NULL
-                                           ? imx_panels_bytes(imx_model_dim(model, row->n_in),
-                                                              imx_model_dim(model, row->n_out),
-                                                              IMX_OPERANDS_F32)
-                                           : 0);
+    return n_biases * sizeof(float) +
+           (binding->weight != NULL ? imx_panels_bytes(imx_model_dim(model, row->n_in),
+                                                       imx_model_dim(model, row->n_out), operands)
+                                    : 0);
 }
 
 imx_status imx_param_apply(const imx_param *param, const float *x, size_t x_stride, size_t n_rows,

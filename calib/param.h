@@ -21,7 +21,7 @@ typedef struct imx_param {
     float *vector;     // (n_out, n_in) of a vector or a norm
     float *bias;       // (n_mats, n_out) or NULL
     float *scale;      // (n_mats) or NULL
-    imx_panels panels; // the matrix unpacked last
+    imx_panels panels; // the matrix unpacked last; its operands are the caller's to choose
     size_t mat;        // which one that is
 } imx_param;
 
@@ -36,7 +36,8 @@ void imx_param_free(imx_param *param);
 imx_status imx_param_unpack(imx_param *param, size_t mat, int n_threads, imx_error *err);
 
 // Memory of a loaded role with one matrix unpacked.
-uint64_t imx_param_bytes(const imx_model *model, imx_role role, uint32_t layer);
+uint64_t imx_param_bytes(const imx_model *model, imx_role role, uint32_t layer,
+                         imx_operands operands);
 
 // y = W x + bias with the matrix unpacked last, row by row; strides as in imx_product. The same
 // bits for any n_threads.

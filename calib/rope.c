@@ -11,8 +11,9 @@
 // training has seen; those that turn β_slow times or less are slowed down by s, and between the two
 // the frequencies pass over linearly in i:
 //
-//     turns(i) = n_original · base^(−2i/n_rot) / 2π     at β:  i = n_rot/2 · ln(n_original / 2πβ) / ln base
-//     frequency = share · θ + (1 − share) · θ/s         share = 1 up to i(β_fast), 0 from i(β_slow)
+//     turns(i) = n_original · base^(−2i/n_rot) / 2π
+//     i(β) = n_rot/2 · ln(n_original / 2πβ) / ln base     the pair that turns β times
+//     frequency = share · θ + (1 − share) · θ/s           share: 1 to i(β_fast), 0 from i(β_slow)
 //
 // It also sharpens the attention, whose entropy grows with the number of keys: queries and keys
 // are both multiplied by m(1) / m(λ), m(x) = 1 + 0.1 x ln s. With the multiplier λ = 1 the model
@@ -57,8 +58,8 @@ static scaling scaling_of(const imx_hparams *hparams, double base, bool is_windo
     };
     if (hparams->rope_scaling == IMX_ROPE_SCALING_YARN) {
         s.last_plain = fmax(floor(pair_of_turns(hparams, base, hparams->yarn_beta_fast)), 0);
-        s.first_slow = fmin(ceil(pair_of_turns(hparams, base, hparams->yarn_beta_slow)),
-                            hparams->n_rot - 1.0);
+        s.first_slow =
+            fmin(ceil(pair_of_turns(hparams, base, hparams->yarn_beta_slow)), hparams->n_rot - 1.0);
         s.magnitude *= magnitude(hparams);
     }
     return s;

@@ -35,6 +35,7 @@ enum {
     CELL_ALIGNMENT = 256,
     BATCH = 512,
     DEFAULT_CTX = 4096,
+    DEFAULT_INTERVAL = 4, // of layers that attend, between recurrent ones
     F16_BYTES = 2,
     F32_BYTES = 4,
     MAX_LAYERS = 1 << 12,
@@ -94,8 +95,6 @@ static const struct {
     {"qwen35moe", BETWEEN_OTHERS},
     {"qwen3next", BETWEEN_OTHERS},
 };
-
-enum { DEFAULT_INTERVAL = 4 };
 
 // ---- reading -----------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@
 //     tokenizer_merge.c      the greedy merging that both tokenizers are made of
 //     tokenizer_spm.c        SentencePiece
 //     tokenizer_bpe.c        byte-level BPE, on words from pretokenizer.c
-//     unicode_bytes.c        UTF-8 and the GPT-2 alphabet of bytes
+//     unicode_bytes.c        UTF-8 and the GPT-2 alphabet of bytes, one version of Unicode for all
 
 #ifndef IMX_CALIB_TOKENIZER_INTERNAL_H
 #define IMX_CALIB_TOKENIZER_INTERNAL_H

@@ -18,9 +18,6 @@
 
 #include "formats/memory.h"
 
-// Children of a node of the heap: their 64 bytes cost as much to fetch as those of two.
-enum { ARITY = 4 };
-
 struct imx_merge_candidate {
     uint64_t order; // rank << 32 | index of the left symbol
     uint32_t len;   // of both symbols
@@ -50,26 +47,13 @@ imx_status imx_merger_add(imx_merger *merger, const char *text, size_t len, uint
 static imx_status heap_push(imx_merger *merger, imx_merge_candidate candidate, imx_error *err) {
     IMX_TRY(imx_grow(&merger->heap, &merger->heap_capacity, merger->n_heap + 1,
                      sizeof *merger->heap, err));
-    imx_merge_candidate *heap = merger->heap;
     size_t i = merger->n_heap++;
-    while (i > 0 && candidate.order < heap[(i - 1) / ARITY].order) {
-        heap[i] = heap[(i - 1) / ARITY];
-        i = (i - 1) / ARITY;
+    while (i > 0 && candidate.order < merger->heap[(i - 1) / 2].order) {
+        merger->heap[i] = merger->heap[(i - 1) / 2];
+        i = (i - 1) / 2;
     }
-    heap[i] = candidate;
+    merger->heap[i] = candidate;
     return IMX_OK;
-}
-
-// The smallest of the children `first` and its up to ARITY - 1 right neighbours.
-static size_t smallest_child(const imx_merge_candidate *heap, size_t n_heap, size_t first) {
-    const size_t end = first + ARITY < n_heap ? first + ARITY : n_heap;
-    size_t smallest = first;
-    for (size_t child = first + 1; child < end; child++) {
-        if (heap[child].order < heap[smallest].order) {
-            smallest = child;
-        }
-    }
-    return smallest;
 }
 
 static imx_merge_candidate heap_pop(imx_merger *merger) {
@@ -77,8 +61,10 @@ static imx_merge_candidate heap_pop(imx_merger *merger) {
     const imx_merge_candidate top = heap[0];
     const imx_merge_candidate last = heap[--merger->n_heap];
     size_t i = 0;
-    while (ARITY * i + 1 < merger->n_heap) {
-        const size_t child = smallest_child(heap, merger->n_heap, ARITY * i + 1);
+    for (size_t child = 1; child < merger->n_heap; child = 2 * i + 1) {
+        if (child + 1 < merger->n_heap && heap[child + 1].order < heap[child].order) {
+            child++;
+        }
         if (last.order <= heap[child].order) {
             break;
         }

@@ -79,18 +79,20 @@ static size_t longest_chunk(const imx_corpus *corpus) {
 }
 
 static imx_layer_settings layer_settings(const imx_model *model, const imx_corpus *corpus,
-                                         int n_threads) {
+                                         imx_precision precision, int n_threads) {
     return (imx_layer_settings){
         .model = model,
         .n_threads = imx_thread_count(n_threads),
         .n_ctx = longest_chunk(corpus),
         .wanted_ctx = corpus->n_ctx,
         .max_rows = imx_walk_block_rows(model, corpus),
+        .precision = precision,
     };
 }
 
-imx_walk_memory imx_walk_measure(const imx_model *model, const imx_corpus *corpus, int n_threads) {
-    const imx_layer_settings settings = layer_settings(model, corpus, n_threads);
+imx_walk_memory imx_walk_measure(const imx_model *model, const imx_corpus *corpus,
+                                 imx_precision precision, int n_threads) {
+    const imx_layer_settings settings = layer_settings(model, corpus, precision, n_threads);
     return (imx_walk_memory){
         .layer_bytes = imx_layer_bytes(&settings),
         .mapped_bytes = imx_model_mapped_bytes(model, settings.max_rows),
@@ -260,7 +262,8 @@ static imx_status run_layer(walk *w, imx_walk_place place, imx_error *err) {
 static imx_status run_walk(walk *w, imx_error *err) {
     const imx_walk_options *options = w->options;
     IMX_TRY(check_tokens(w, err));
-    imx_layer_settings settings = layer_settings(w->model, w->corpus, options->n_threads);
+    imx_layer_settings settings =
+        layer_settings(w->model, w->corpus, options->precision, options->n_threads);
     settings.hook = options->hook;
     settings.all_experts = options->all_experts;
     IMX_TRY(imx_layer_open(&w->layer, &settings, err));

@@ -16,6 +16,7 @@
 
 #include "calib/corpus.h"
 #include "calib/model.h"
+#include "calib/operands.h"
 #include "calib/residual_stream.h"
 #include "formats/error.h"
 #include "formats/progress.h"
@@ -58,6 +59,7 @@ typedef struct imx_walk_options {
     bool need_hidden;             // final hidden states are wanted; else work behind the last input
                                   // that a hook sees is not done
     bool all_experts;             // the hook sees every token at every expert
+    imx_precision precision;      // of the products with weights
     bool head_input_to_hook;      // report the head's input as that of output.weight
     bool read_ahead;              // read a layer's weights while the one before it is computed
     imx_walk_place start;         // {0, 0} unless an earlier walk has come so far
@@ -85,7 +87,8 @@ typedef struct imx_walk_memory {
     uint64_t mapped_bytes; // of the model's file, at most at a time
 } imx_walk_memory;
 
-imx_walk_memory imx_walk_measure(const imx_model *model, const imx_corpus *corpus, int n_threads);
+imx_walk_memory imx_walk_measure(const imx_model *model, const imx_corpus *corpus,
+                                 imx_precision precision, int n_threads);
 
 // The head: logits (n_rows, n_vocab) of `n_rows` final hidden states (n_rows, n_embd). An object
 // because the unpacked head serves many calls.

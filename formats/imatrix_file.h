@@ -44,6 +44,7 @@ typedef struct imx_imatrix_origin {
     char *text_hash;     // XXH3-128 of the text bytes, 32 hex digits
     uint64_t n_tokens;   // tokens that were run
     uint32_t digits;     // decimal digits that the sums were rounded to
+    bool all_experts;    // experts saw tokens that the router had not sent them
     bool has_options;    // whether the two below are recorded
     bool parse_special;  // special tokens in the text were parsed
     bool process_output; // the output head was included

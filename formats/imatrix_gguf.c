@@ -48,6 +48,7 @@ static const struct {
 enum { N_ORIGIN_STRINGS = sizeof origin_strings / sizeof origin_strings[0] };
 
 static const char left_out_key[] = "imatrix.calibration.left_out_chunks";
+static const char all_experts_key[] = "imatrix.calibration.all_experts";
 static const char digits_key[] = "imatrix.calibration.digits";
 static const char n_tokens_key[] = "imatrix.calibration.n_tokens";
 static const char parse_special_key[] = "imatrix.calibration.parse_special";
@@ -70,6 +71,9 @@ static imx_status store_origin(imx_gguf_builder *builder, const imx_imatrix_orig
     }
     if (origin->digits > 0) {
         IMX_TRY(imx_gguf_set_u32(builder, digits_key, origin->digits, err));
+    }
+    if (origin->all_experts) {
+        IMX_TRY(imx_gguf_set_bool(builder, all_experts_key, true, err));
     }
     if (origin->n_left_out > 0) {
         IMX_TRY(imx_gguf_set_array(builder, left_out_key, IMX_GGUF_U32, origin->left_out_chunks,
@@ -119,6 +123,7 @@ static imx_status load_origin(const imx_gguf *gguf, imx_imatrix_origin *origin, 
     }
     IMX_TRY(load_left_out(gguf, origin, err));
     IMX_TRY(imx_gguf_get_u32(gguf, digits_key, false, &origin->digits, err));
+    IMX_TRY(imx_gguf_get_bool(gguf, all_experts_key, false, &origin->all_experts, err));
     const imx_gguf_kv *n_tokens = imx_gguf_find_kv(gguf, n_tokens_key);
     if (n_tokens != NULL && n_tokens->type == IMX_GGUF_U64) {
         origin->n_tokens = (uint64_t)imx_gguf_elem_i64(n_tokens, 0);

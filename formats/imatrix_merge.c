@@ -162,6 +162,7 @@ static imx_status merge_part(imx_imatrix *out, const imx_merge_part *part, bool 
     }
     IMX_TRY(merge_texts(out, part, has_sources, err));
     IMX_TRY(append_left_out(&out->origin, from, out->chunk_count, err));
+    out->origin.all_experts = out->origin.all_experts || from->origin.all_experts;
     if (__builtin_add_overflow(out->chunk_count, from->chunk_count, &out->chunk_count)) {
         return imx_fail(err, IMX_ERR_UNSUPPORTED, "%s: more chunks than a file can count",
                         part->path);

@@ -57,6 +57,7 @@ static imx_status plan_memory(imx_collect_run *run, imx_model *model, imx_error 
         .perplexity = options->perplexity,
         .may_use_scratch = run->checkpoint_path != NULL,
         .resident_bytes = imx_memory_resident(),
+        .precision = (imx_precision)options->precision,
         .limit_bytes = limit,
     };
     if (imx_model_file_bytes(model) > limit) {
@@ -81,6 +82,8 @@ imx_status imx_collect_run_open(imx_collect_run *run, const imatrix_collect_opti
         .n_threads = options->n_threads,
         .process_output = options->process_output,
         .perplexity = options->perplexity,
+        .all_experts = options->all_experts,
+        .precision = (imx_precision)options->precision,
         .scratch_beside = run->plan.scratch_bytes > 0 ? run->checkpoint_path : NULL,
         .read_ahead = run->plan.read_ahead,
         .checkpoint_path = run->checkpoint_path,

@@ -14,6 +14,7 @@
 #include "formats/imatrix_file.h"
 #include "formats/imatrix_rounding.h"
 #include "imatrix/collect_run.h"
+#include "imatrix/expert_coverage.h"
 #include "imatrix/facade.h"
 
 void imatrix_collect_options_init(imatrix_collect_options *options) {
@@ -21,6 +22,7 @@ void imatrix_collect_options_init(imatrix_collect_options *options) {
         .struct_size = sizeof *options,
         .format = IMATRIX_FORMAT_ZST,
         .n_ctx = 512,
+        .precision = IMATRIX_PRECISION_FAST,
         .checkpoint_seconds = 600,
     };
 }
@@ -88,6 +90,10 @@ static imx_status check_options(const imatrix_collect_options *options, imx_erro
     if (options->model_path == NULL || options->n_texts == 0 || options->out_path == NULL) {
         return imx_fail(err, IMX_ERR_ARGUMENT, "a model, a text and an output path are needed");
     }
+    if (options->precision != IMATRIX_PRECISION_EXACT &&
+        options->precision != IMATRIX_PRECISION_FAST) {
+        return imx_fail(err, IMX_ERR_ARGUMENT, "precision %d is unknown", (int)options->precision);
+    }
     return imx_check_digits(options->digits, err);
 }
 
@@ -146,6 +152,7 @@ static imx_status collect(const imatrix_collect_options *options, imatrix_collec
         .perplexity_error = measured.perplexity_error,
     };
     publish_left_out(&imatrix->origin, result);
+    imx_publish_coverage(imatrix, result);
     publish_shares(shares, options);
 done:
     imx_collect_run_close(&run);

@@ -13,7 +13,6 @@
 #include "formats/memory.h"
 #include "imatrix/facade.h"
 #include "quant/statistics_fit.h"
-#include "quant/tensor_role.h"
 
 void imatrix_file_close(imatrix_file *file) {
     if (file != NULL) {
@@ -54,15 +53,6 @@ imatrix_status imatrix_file_open(imatrix_file **out, const char *path, imatrix_e
 
 // ---- what it holds -----------------------------------------------------------------------------
 
-uint64_t imx_imatrix_n_layers(const imx_imatrix *imatrix) {
-    int highest = -1;
-    for (size_t i = 0; i < imatrix->n_entries; ++i) {
-        const int layer = imx_layer_of(imatrix->entries[i].name);
-        highest = layer > highest ? layer : highest;
-    }
-    return (uint64_t)(highest + 1);
-}
-
 static void count_entry(const imx_imatrix_entry *entry, imatrix_file_info *info) {
     const uint64_t n_unseen = imx_count_matrices_unseen(entry);
     const bool has_data = n_unseen < entry->n_mats;
@@ -78,13 +68,13 @@ void imatrix_file_get_info(const imatrix_file *file, imatrix_file_info *info) {
     *info = (imatrix_file_info){
         .format = (imatrix_format)file->format,
         .n_entries = imatrix->n_entries,
-        .n_layers = imx_imatrix_n_layers(imatrix),
         .n_texts = imatrix->n_datasets,
         .n_chunks = imatrix->chunk_count,
         .chunk_size = imatrix->chunk_size,
         .n_tokens = origin->n_tokens,
         .n_left_out = origin->n_left_out,
         .digits = origin->digits,
+        .all_experts = origin->all_experts,
         .program = origin->program,
         .model_name = origin->model_name,
         .model_hash = origin->model_hash,

@@ -14,7 +14,4 @@ struct imatrix_file {
     char *path;                // it was read from; NULL when it was merged
 };
 
-// The highest number of a layer with weights, plus one.
-uint64_t imx_imatrix_n_layers(const imx_imatrix *imatrix);
-
 #endif

@@ -118,22 +118,23 @@ static void describe_layer(const imatrix_weight_statistics *weights, size_t n_we
     out->top_share = mean_of(&top_share);
 }
 
-static void describe_layers(const imatrix_weight_statistics *weights, size_t n_weights,
-                            imatrix_layer_statistics *layers, uint64_t n_layers) {
-    size_t begin = 0;
-    for (uint64_t layer = 0; layer < n_layers; ++layer) {
-        size_t end = begin;
-        while (end < n_weights && weights[end].layer == (int32_t)layer) {
+// `weights` (n_weights) by layer, those outside layers last. Returns the number of layers.
+static size_t describe_layers(const imatrix_weight_statistics *weights, size_t n_weights,
+                              imatrix_layer_statistics *layers) {
+    size_t n_layers = 0;
+    for (size_t begin = 0, end; begin < n_weights && weights[begin].layer >= 0; begin = end) {
+        for (end = begin + 1; end < n_weights && weights[end].layer == weights[begin].layer;) {
             ++end;
         }
-        layers[layer].layer = (int32_t)layer;
-        describe_layer(weights + begin, end - begin, &layers[layer]);
-        begin = end;
+        layers[n_layers].layer = weights[begin].layer;
+        describe_layer(weights + begin, end - begin, &layers[n_layers++]);
     }
+    return n_layers;
 }
 
 imatrix_status imatrix_file_statistics(const imatrix_file *file, imatrix_weight_statistics *weights,
-                                       imatrix_layer_statistics *layers, imatrix_error *error) {
+                                       imatrix_layer_statistics *layers, size_t *n_layers,
+                                       imatrix_error *error) {
     const imx_imatrix *imatrix = file->imatrix;
     const size_t n = imatrix->n_entries;
     imx_error err = {0};
@@ -144,7 +145,7 @@ imatrix_status imatrix_file_statistics(const imatrix_file *file, imatrix_weight_
         }
     }
     qsort(weights, n, sizeof *weights, compare_weights);
-    describe_layers(weights, n, layers, imx_imatrix_n_layers(imatrix));
+    *n_layers = describe_layers(weights, n, layers);
     return IMATRIX_OK;
 }
 

@@ -104,6 +104,13 @@ typedef struct imatrix_collect_start {
     uint64_t scratch_bytes; // of a temporary file beside the output; 0: none is needed
 } imatrix_collect_start;
 
+// How closely products with weights are computed.
+typedef enum imatrix_precision {
+    IMATRIX_PRECISION_EXACT, // as sums in f32 are, or nearly (docs/benchmarks.md)
+    IMATRIX_PRECISION_FAST   // both factors rounded to bf16, which a matrix unit multiplies several
+                             // times as fast; what that does to statistics is in docs/quality.md
+} imatrix_precision;
+
 typedef struct imatrix_collect_options {
     size_t struct_size;
     const char *model_path; // GGUF, required
@@ -130,8 +137,11 @@ typedef struct imatrix_collect_options {
     bool drop_tail;      // leave out chunks shorter than n_ctx; default false
     bool process_output; // statistics of the output head too; default false
     bool perplexity;     // compute the text's perplexity on the way; default false
+    bool all_experts;    // statistics of experts are of all tokens, not only of those that the router
+                         // sends them; what the model computes stays the same; default false
     bool parse_special;  // special tokens written in the text become their ids, except in the
                          // "messages" of JSONL; default false
+    imatrix_precision precision; // default FAST
     int n_threads;       // 0 = all processors (default)
 
     // Memory that the process may take; 0 = three quarters of what is free (default). Where it is
@@ -152,7 +162,13 @@ typedef struct imatrix_collect_options {
     imatrix_progress progress;
 } imatrix_collect_options;
 
-enum { IMATRIX_N_NAMED_CHUNKS = 16 };
+enum { IMATRIX_N_NAMED_CHUNKS = 16, IMATRIX_N_NAMED_EXPERTS = 8, IMATRIX_FEW_TOKENS = 16 };
+
+typedef struct imatrix_expert {
+    uint64_t layer;
+    uint64_t expert;
+    uint64_t n_tokens; // that it saw
+} imatrix_expert;
 
 typedef struct imatrix_collect_result {
     uint64_t n_tokens;  // tokens run
@@ -166,6 +182,12 @@ typedef struct imatrix_collect_result {
     // out.
     uint64_t n_left_out;
     uint64_t left_out[IMATRIX_N_NAMED_CHUNKS]; // the numbers of the first, counted from 0
+
+    // Experts of all layers, and those of them that saw fewer than IMATRIX_FEW_TOKENS tokens: for
+    // them quantize leans on what the others of their layer saw. 0 and 0 without experts.
+    uint64_t n_experts;
+    uint64_t n_starved_experts;
+    imatrix_expert starved[IMATRIX_N_NAMED_EXPERTS]; // those that saw least, the least first
 } imatrix_collect_result;
 
 void imatrix_collect_options_init(imatrix_collect_options *options);
@@ -359,22 +381,22 @@ void imatrix_file_close(imatrix_file *file);
 typedef struct imatrix_file_info {
     imatrix_format format; // it was read as
     uint64_t n_entries;    // weights
-    uint64_t n_layers;     // the highest number of a layer with weights, plus one
     uint64_t n_texts;
     uint64_t n_chunks;
     uint32_t chunk_size; // tokens in a chunk; 1: the file counts chunks, as the legacy format does
     uint64_t n_tokens;
     uint64_t n_left_out; // chunks that turned non-finite
     uint32_t digits;     // that sums were rounded to
+    bool all_experts;    // experts saw tokens that the router had not sent them
     const char *program; // that wrote it
     const char *model_name;
     const char *model_hash; // XXH3-128 in hex
 
     // What it holds beyond means, for the formats that cannot: see imatrix_file_write.
-    uint64_t n_with_sums;       // weights with sums and maxima of inputs
-    uint64_t n_with_experts;    // weights with a count for every expert
-    uint64_t n_without_data;    // weights that have seen nothing
-    uint64_t n_unseen_experts;  // of weights that have seen something
+    uint64_t n_with_sums;      // weights with sums and maxima of inputs
+    uint64_t n_with_experts;   // weights with a count for every expert
+    uint64_t n_without_data;   // weights that have seen nothing
+    uint64_t n_unseen_experts; // of weights that have seen something
 } imatrix_file_info;
 
 void imatrix_file_get_info(const imatrix_file *file, imatrix_file_info *info);
@@ -412,18 +434,19 @@ typedef struct imatrix_layer_statistics {
     double sum, above_sigma, cosine, top_share;
 } imatrix_layer_statistics;
 
-// Fills `weights` (n_entries), by layer and name, and `layers` (n_layers), ascending; those outside
-// layers come last and belong to none.
+// Fills `weights` (n_entries), by layer and name, those outside layers last; and `layers` (room for
+// n_entries), ascending, one for each layer with weights, whose number goes to *n_layers.
 imatrix_status imatrix_file_statistics(const imatrix_file *file, imatrix_weight_statistics *weights,
-                                       imatrix_layer_statistics *layers, imatrix_error *error);
+                                       imatrix_layer_statistics *layers, size_t *n_layers,
+                                       imatrix_error *error);
 
 // How far two files are apart on a weight: of the mean squared inputs of its columns, over the
 // experts that both have seen. NAN where they have nothing in common.
 typedef struct imatrix_weight_difference {
     const char *name; // valid until both files are closed
     bool in_a, in_b;
-    bool comparable; // in both, with as many values
-    double cosine;   // 0..1
+    bool comparable;         // in both, with as many values
+    double cosine;           // 0..1
     double rank_correlation; // Spearman's, -1..1
     double sum_ratio;        // sum in b / sum in a
 } imatrix_weight_difference;
@@ -433,10 +456,10 @@ imatrix_status imatrix_file_compare(const imatrix_file *a, const imatrix_file *b
                                     imatrix_weight_difference **out, size_t *n,
                                     imatrix_error *error);
 
-// Joins n_files imatrices of one model: sums and counts, times the weights (n_files, above 0; NULL =
-// all 1), add up; maxima are maximal; the texts stand one behind another. A file whose chunk_size is
-// 1 counts as if its chunks were as large as the largest of the others. Different shapes of a weight
-// are IMATRIX_ERR_MISMATCH. *out is the caller's to imatrix_file_close.
+// Joins n_files imatrices of one model: sums and counts, times the weights (n_files, above 0;
+// NULL = all 1), add up; maxima are maximal; the texts stand one behind another. A file whose
+// chunk_size is 1 counts as if its chunks were as large as the largest of the others. Different
+// shapes of a weight are IMATRIX_ERR_MISMATCH. *out is the caller's to imatrix_file_close.
 imatrix_status imatrix_file_merge(imatrix_file **out, const imatrix_file *const *files,
                                   const double *weights, size_t n_files, imatrix_error *error);
 
@@ -471,8 +494,8 @@ typedef struct imatrix_finding {
 } imatrix_finding;
 
 typedef struct imatrix_check_result {
-    uint64_t n_weights; // of layers, that recipes quantize
-    uint64_t n_covered; // of these, with statistics
+    uint64_t n_weights;        // of layers, that recipes quantize
+    uint64_t n_covered;        // of these, with statistics
     imatrix_finding *findings; // (n_findings), the caller's to free(); NULL after a failure
     size_t n_findings;
 } imatrix_check_result;

@@ -34,17 +34,18 @@ static const struct {
     const char *key;
     bool hurts;
     bool is_counted; // n of n_of tell something
+    const char *title;
     const char *meaning;
 } kinds[IMATRIX_N_FINDING_KINDS] = {
-    [IMATRIX_FINDING_SHAPE] = {"shape", true, true, "of another shape than in the model (values here of there):\nquantize refuses them; this is the imatrix of another model"},
-    [IMATRIX_FINDING_MISSING] = {"missing", true, false, "without statistics: their columns will count alike,\na clear loss at 2 and 3 bits, and llama-quantize refuses some types"},
-    [IMATRIX_FINDING_UNSEEN] = {"unseen", true, false, "have statistics of nothing: as if they were missing"},
-    [IMATRIX_FINDING_NO_TOKENS] = {"no_tokens", true, true, "with experts that saw no token: these take the mean importance of\nthe others; calibrate on more text"},
-    [IMATRIX_FINDING_STARVED] = {"starved", true, true, "with experts that saw few tokens: these lean on the mean of the others\n(quantize --prior-tokens); calibrate on more text"},
-    [IMATRIX_FINDING_ONE_COUNT] = {"one_count", false, false, "with one count for all experts: which saw few tokens cannot be told"},
-    [IMATRIX_FINDING_ZEROS] = {"zeros", false, true, "with columns that only ever saw zeros: errors there will cost nothing"},
-    [IMATRIX_FINDING_FOREIGN] = {"foreign", false, false, "not in the model: they will not be used"},
-    [IMATRIX_FINDING_MODEL] = {"model", false, false, "model file collected on, another than this: its weights may differ"},
+    [IMATRIX_FINDING_SHAPE] = {"shape", true, true, "weights of another shape", "values here of those in the model: quantize refuses them;\nthis is the imatrix of another model"},
+    [IMATRIX_FINDING_MISSING] = {"missing", true, false, "weights without statistics", "their columns will count alike, a clear loss at 2 and 3 bits,\nand llama-quantize refuses some types"},
+    [IMATRIX_FINDING_UNSEEN] = {"unseen", true, false, "weights whose statistics have seen nothing", "as if they had none"},
+    [IMATRIX_FINDING_NO_TOKENS] = {"no_tokens", true, true, "weights with experts that saw no token", "these take the mean importance of the others;\ncalibrate on more text, or collect --all-experts"},
+    [IMATRIX_FINDING_STARVED] = {"starved", true, true, "weights with experts that saw few tokens", "these lean on the mean of the others (quantize --prior-tokens);\ncalibrate on more text, or collect --all-experts"},
+    [IMATRIX_FINDING_ONE_COUNT] = {"one_count", false, false, "weights with one count for all experts", "which of them saw few tokens cannot be told"},
+    [IMATRIX_FINDING_ZEROS] = {"zeros", false, true, "weights with columns that only ever saw zeros", "errors there will cost nothing"},
+    [IMATRIX_FINDING_FOREIGN] = {"foreign", false, false, "weights that the model does not have", "they will not be used"},
+    [IMATRIX_FINDING_MODEL] = {"model", false, false, "model files that these statistics are of, other than this", "another version of it, or another model"},
 };
 // clang-format on
 
@@ -79,12 +80,15 @@ static void print_finding(const imatrix_finding *finding) {
     printf("\n");
 }
 
-// The meaning, its further lines indented below the first.
-static void print_meaning(const char *meaning) {
-    for (; *meaning != '\0'; ++meaning) {
-        putchar(*meaning);
-        if (*meaning == '\n') {
-            printf("         ");
+// Every line of `text` behind the title's margin.
+static void print_meaning(const char *text) {
+    static const char margin[] = "\n         ";
+    printf("%s", margin);
+    for (; *text != '\0'; ++text) {
+        if (*text == '\n') {
+            printf("%s", margin);
+        } else {
+            putchar(*text);
         }
     }
     printf("\n");
@@ -96,8 +100,7 @@ static void print_kind(const imatrix_check_result *result, imatrix_finding_kind 
     if (n == 0) {
         return;
     }
-    printf("  %s  %zu %s ", kinds[kind].hurts ? "hurts" : "note ", n,
-           n == 1 ? "weight" : "weights");
+    printf("  %s  %s: %zu", kinds[kind].hurts ? "hurts" : "note ", kinds[kind].title, n);
     print_meaning(kinds[kind].meaning);
     for (size_t i = 0; i < result->n_findings && n_listed < N_LISTED; ++i) {
         if (result->findings[i].kind == kind) {

@@ -16,9 +16,12 @@ typedef struct collect_args {
     string_list texts;
     imatrix_text_share *shares; // (texts.n)
     int format;                 // index into format_names, an imatrix_format
+    int precision;              // index into precision_names, an imatrix_precision
     bool json;
     bool json_progress;
 } collect_args;
+
+static const char *const precision_names[] = {"exact", "fast", NULL};
 
 #define FIELD(name) offsetof(collect_args, name)
 
@@ -39,8 +42,10 @@ static const option_row rows[] = {
     {OPTION_TRUE, "by-document", 0, FIELD(options.by_document), NULL, "no chunk spans two documents (files, lines of JSONL);\notherwise those of a text are packed"},
     {OPTION_TRUE, "drop-tail", 0, FIELD(options.drop_tail), NULL, "leave out chunks shorter than the context, as llama-imatrix does"},
     {OPTION_TRUE, "process-output", 0, FIELD(options.process_output), NULL, "statistics of the output head too"},
+    {OPTION_TRUE, "all-experts", 0, FIELD(options.all_experts), NULL, "statistics of every expert from all tokens, not only from those\nthat the router sends it"},
     {OPTION_TRUE, "ppl", 0, FIELD(options.perplexity), NULL, "compute the perplexity of the text on the way"},
     {OPTION_FALSE, "no-ppl", 0, FIELD(options.perplexity), NULL, "do not [default]"},
+    {OPTION_CHOICE, "precision", 0, FIELD(precision), "{exact,fast}", "exact: products as in f32; fast: of factors rounded to bf16, several\ntimes as fast where the processor multiplies these [default]", .choices = precision_names},
     {OPTION_TRUE, "parse-special", 0, FIELD(options.parse_special), NULL, "special tokens written in the text (<|im_start|>) become their ids"},
     {OPTION_INT, "threads", 't', FIELD(options.n_threads), "N", "threads [all processors]", 1, 4096},
     {OPTION_SIZE, "memory", 0, FIELD(options.memory_bytes), "SIZE", "memory to stay within, such as 2G [three quarters of what is\nfree]; where it is short a file beside the output serves"},
@@ -84,6 +89,22 @@ static void print_left_out(const imatrix_collect_result *result) {
     printf("\n");
 }
 
+static void print_starved(const imatrix_collect_result *result) {
+    if (result->n_starved_experts == 0) {
+        return;
+    }
+    printf("%llu of %llu experts saw fewer than %d tokens (more text or --all-experts helps):",
+           (unsigned long long)result->n_starved_experts, (unsigned long long)result->n_experts,
+           IMATRIX_FEW_TOKENS);
+    for (uint64_t i = 0; i < result->n_starved_experts && i < IMATRIX_N_NAMED_EXPERTS; ++i) {
+        const imatrix_expert *expert = &result->starved[i];
+        printf("%s %llu.%llu (%llu)", i > 0 ? "," : " layer.expert",
+               (unsigned long long)expert->layer, (unsigned long long)expert->expert,
+               (unsigned long long)expert->n_tokens);
+    }
+    printf(result->n_starved_experts > IMATRIX_N_NAMED_EXPERTS ? " ...\n" : "\n");
+}
+
 static void print_result(const collect_args *args, const imatrix_collect_result *result,
                          double seconds) {
     printf("%s: statistics of %llu weights from %llu tokens in %llu chunks, %s, %.1f s\n",
@@ -92,6 +113,7 @@ static void print_result(const collect_args *args, const imatrix_collect_result 
            console_bytes(result->out_bytes), seconds);
     print_shares(args);
     print_left_out(result);
+    print_starved(result);
     if (args->options.perplexity) {
         printf("Perplexity of the text: %.4f +/- %.4f\n", result->perplexity,
                result->perplexity_error);
@@ -115,6 +137,20 @@ static json_t *pack_left_out(const imatrix_collect_result *result) {
     return json_pack("{s:I, s:o}", "n_chunks", (json_int_t)result->n_left_out, "chunks", chunks);
 }
 
+static json_t *pack_experts(const imatrix_collect_result *result) {
+    json_t *fewest = json_array();
+    for (uint64_t i = 0; i < result->n_starved_experts && i < IMATRIX_N_NAMED_EXPERTS; ++i) {
+        const imatrix_expert *expert = &result->starved[i];
+        json_array_append_new(
+            fewest, json_pack("{s:I, s:I, s:I}", "layer", (json_int_t)expert->layer, "expert",
+                              (json_int_t)expert->expert, "n_tokens",
+                              (json_int_t)expert->n_tokens));
+    }
+    return json_pack("{s:I, s:I, s:i, s:o}", "n_experts", (json_int_t)result->n_experts,
+                     "n_starved", (json_int_t)result->n_starved_experts, "few_tokens",
+                     IMATRIX_FEW_TOKENS, "starved", fewest);
+}
+
 static void print_json(const collect_args *args, const imatrix_collect_result *result,
                        double seconds) {
     json_t *root =
@@ -125,6 +161,9 @@ static void print_json(const collect_args *args, const imatrix_collect_result *r
                   (json_int_t)result->out_bytes, "seconds", seconds);
     if (result->n_left_out > 0) {
         json_object_set_new(root, "left_out", pack_left_out(result));
+    }
+    if (result->n_experts > 0) {
+        json_object_set_new(root, "experts", pack_experts(result));
     }
     if (args->options.perplexity) {
         json_object_set_new(root, "perplexity", json_real(result->perplexity));
@@ -138,6 +177,7 @@ static bool complete_options(collect_args *args) {
     imatrix_collect_options *options = &args->options;
     args->shares = calloc(args->texts.n, sizeof *args->shares);
     options->format = (imatrix_format)args->format;
+    options->precision = (imatrix_precision)args->precision;
     options->texts = args->texts.items;
     options->n_texts = args->texts.n;
     options->shares = args->shares;
@@ -200,7 +240,7 @@ static int collect(const cli_command *command, collect_args *args) {
 }
 
 static int run_collect(const cli_command *command, int argc, char **argv) {
-    collect_args args = {.format = IMATRIX_FORMAT_ZST};
+    collect_args args = {.format = IMATRIX_FORMAT_ZST, .precision = IMATRIX_PRECISION_FAST};
     int exit_status;
     imatrix_collect_options_init(&args.options);
     args.options.out_path = "imatrix.gguf.zst";

@@ -55,8 +55,8 @@ static const table_column weight_columns[] = {
 };
 
 static const table_column expert_columns[] = {
-    {COLUMN_NAME,  "name",        "tokens of experts", 22, WEIGHT(name), NULL},
-    {COLUMN_U64,   "n_mats",      "experts",   9, WEIGHT(n_mats), NULL},
+    {COLUMN_NAME,  "name",        "tokens by matrix", 22, WEIGHT(name), NULL},
+    {COLUMN_U64,   "n_mats",      "matrices",  9, WEIGHT(n_mats), NULL},
     {COLUMN_COUNT, "rows",        "all",      11, WEIGHT(rows), NULL},
     {COLUMN_COUNT, "rows_min",    "fewest",   11, WEIGHT(rows_min), NULL},
     {COLUMN_COUNT, "rows_median", "median",   11, WEIGHT(rows_median), NULL},
@@ -89,7 +89,8 @@ typedef struct content {
     const imatrix_file *file;
     imatrix_file_info info;
     imatrix_weight_statistics *weights; // (info.n_entries)
-    imatrix_layer_statistics *layers;   // (info.n_layers)
+    imatrix_layer_statistics *layers;   // (n_layers)
+    size_t n_layers;
 } content;
 
 // ---- for people --------------------------------------------------------------------------------
@@ -108,11 +109,25 @@ static void print_texts(const content *c) {
     }
 }
 
+static void print_chunks(const imatrix_file_info *info) {
+    printf("  %llu chunks", (unsigned long long)info->n_chunks);
+    if (info->chunk_size > 1) {
+        printf(" of %u tokens", info->chunk_size);
+    }
+    if (info->n_tokens > 0) {
+        printf(", %llu tokens in all", (unsigned long long)info->n_tokens);
+    }
+    if (info->n_left_out > 0) {
+        printf("; left out where they were no longer finite: %llu",
+               (unsigned long long)info->n_left_out);
+    }
+    printf("\n");
+}
+
 static void print_origin(const content *c) {
     const imatrix_file_info *info = &c->info;
-    printf("%s: %s, statistics of %llu weights in %llu layers\n", c->path,
-           format_names[info->format], (unsigned long long)info->n_entries,
-           (unsigned long long)info->n_layers);
+    printf("%s: %s, statistics of %llu weights in %zu layers\n", c->path,
+           format_names[info->format], (unsigned long long)info->n_entries, c->n_layers);
     if (info->program != NULL) {
         printf("  written by %s\n", info->program);
     }
@@ -120,15 +135,13 @@ static void print_origin(const content *c) {
         printf("  model %s", info->model_name);
         printf(info->model_hash != NULL ? ", hash %s\n" : "\n", info->model_hash);
     }
-    printf("  %llu chunks", (unsigned long long)info->n_chunks);
-    printf(info->chunk_size > 1 ? " of %u tokens" : "", info->chunk_size);
-    printf(info->n_tokens > 0 ? ", %llu tokens in all" : "", (unsigned long long)info->n_tokens);
-    printf(info->n_left_out > 0 ? "; %llu were left out, not finite" : "",
-           (unsigned long long)info->n_left_out);
-    printf("\n");
+    print_chunks(info);
     print_texts(c);
     if (info->digits > 0) {
         printf("  rounded to %u digits\n", info->digits);
+    }
+    if (info->all_experts) {
+        printf("  experts saw all tokens, not only those the router sent them\n");
     }
 }
 
@@ -145,7 +158,9 @@ static void print_dense_coverage(const content *c) {
     }
     if (fewest <= most) {
         printf("\nEvery dense weight has seen %.0f", fewest);
-        printf(fewest < most ? " to %.0f" : "", most);
+        if (fewest < most) {
+            printf(" to %.0f", most);
+        }
         printf(c->info.chunk_size > 1 ? " tokens.\n"
                                       : " chunks: the file does not count tokens.\n");
     }
@@ -172,9 +187,9 @@ static void print_text(const content *c) {
     table_print(weight_columns, c->weights, c->info.n_entries, sizeof *c->weights);
     print_dense_coverage(c);
     print_experts(c);
-    if (c->info.n_layers > 0) {
+    if (c->n_layers > 0) {
         printf("\n");
-        table_print(layer_columns, c->layers, c->info.n_layers, sizeof *c->layers);
+        table_print(layer_columns, c->layers, c->n_layers, sizeof *c->layers);
     }
 }
 
@@ -193,13 +208,14 @@ static json_t *pack_texts(const content *c) {
 static void print_json(const content *c) {
     const imatrix_file_info *info = &c->info;
     console_print_json(json_pack(
-        "{s:s, s:s, s:s?, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "file", c->path,
-        "format", format_names[info->format], "program", info->program, "model", info->model_name,
-        "model_hash", info->model_hash, "n_chunks", (json_int_t)info->n_chunks, "chunk_size",
-        (json_int_t)info->chunk_size, "n_tokens", (json_int_t)info->n_tokens, "n_left_out",
-        (json_int_t)info->n_left_out, "digits", (json_int_t)info->digits, "texts", pack_texts(c),
-        "weights", table_pack(weight_columns, c->weights, info->n_entries, sizeof *c->weights),
-        "layers", table_pack(layer_columns, c->layers, info->n_layers, sizeof *c->layers)));
+        "{s:s, s:s, s:s?, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "file",
+        c->path, "format", format_names[info->format], "program", info->program, "model",
+        info->model_name, "model_hash", info->model_hash, "n_chunks", (json_int_t)info->n_chunks,
+        "chunk_size", (json_int_t)info->chunk_size, "n_tokens", (json_int_t)info->n_tokens,
+        "n_left_out", (json_int_t)info->n_left_out, "digits", (json_int_t)info->digits,
+        "all_experts", info->all_experts, "texts", pack_texts(c), "weights",
+        table_pack(weight_columns, c->weights, info->n_entries, sizeof *c->weights), "layers",
+        table_pack(layer_columns, c->layers, c->n_layers, sizeof *c->layers)));
 }
 
 // ---- the command -------------------------------------------------------------------------------
@@ -208,11 +224,12 @@ static int show(const show_args *args, content *c) {
     imatrix_error error;
     imatrix_file_get_info(c->file, &c->info);
     c->weights = calloc(c->info.n_entries, sizeof *c->weights);
-    c->layers = calloc(c->info.n_layers + 1, sizeof *c->layers);
+    c->layers = calloc(c->info.n_entries, sizeof *c->layers);
     if (c->weights == NULL || c->layers == NULL) {
         return console_out_of_memory();
     }
-    if (imatrix_file_statistics(c->file, c->weights, c->layers, &error) != IMATRIX_OK) {
+    if (imatrix_file_statistics(c->file, c->weights, c->layers, &c->n_layers, &error) !=
+        IMATRIX_OK) {
         return console_error(&error);
     }
     if (args->sort != NULL && !table_sort(weight_columns, args->sort, c->weights, c->info.n_entries,

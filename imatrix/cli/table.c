@@ -48,8 +48,11 @@ static void format_number(const table_column *column, double number, char cell[C
         [COLUMN_REAL] = {"%.3g", 1},    [COLUMN_FIXED] = {"%.4f", 1}, [COLUMN_EXACT] = {"%.6f", 1},
         [COLUMN_SHARE] = {"%.1f", 100},
     };
-    snprintf(cell, CELL_BYTES, isnan(number) ? "-" : looks[column->kind].format,
-             looks[column->kind].scale * number);
+    if (isnan(number)) {
+        snprintf(cell, CELL_BYTES, "-");
+    } else {
+        snprintf(cell, CELL_BYTES, looks[column->kind].format, looks[column->kind].scale * number);
+    }
 }
 
 static void print_cell(const table_column *column, const void *row) {

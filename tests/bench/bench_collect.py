@@ -38,11 +38,11 @@ CONTEXT = 512
 
 # What the samples of a profile belong to: the first row with a word of the library or symbol.
 PARTS = {
-    "matrix products": ["[JIT]", "libdnnl", "[anon", "//anon"],
-    "unpacking weights": ["transpose_strip", "imx_decode", "round_part"],
-    "attention, activations, norms": ["exponentiate", "gate_", "norm", "rotate", "attend",
-                                      "add_change"],
+    "matrix products": ["[JIT]", "libdnnl", "[anon", "//anon", "prepare_"],
+    "unpacking weights": ["store_", "imx_decode", "decode_", "unpack"],
     "statistics": ["add_strip", "column_stats"],
+    "attention, activations, norms": ["exponentiate", "gate", "norm", "rotate", "attend", "add_",
+                                      "softmax"],
     "kernel (page faults, files)": ["[kernel"],
     "the rest": [""],
 }
@@ -121,16 +121,17 @@ def commands(args, model):
 
 
 def bench(args, kind):
-    """Cells of the table: tokens per second of each, CPU seconds of each, and the ratios."""
+    """Cells of the table: tokens per second of each, CPU seconds of each, the ratios of the two."""
     entrants = list(commands(args, model_of(args, kind)))
     n_tokens = args.chunks * CONTEXT
     measure(args, entrants[0])
     turns = [[measure(args, command) for command in entrants] for _ in range(args.turns)]
     medians = [[statistics.median(turn[i][j] for turn in turns) for j in (0, 1)]
                for i in range(len(entrants))]
-    ratios = [statistics.median(turn[-1][j] / turn[0][j] for turn in turns) for j in (0, 1)]
-    return [*(f"{n_tokens / wall:.0f}" for wall, _ in medians), f"{ratios[0]:.2f}",
-            *(f"{cpu:.1f}" for _, cpu in medians), f"{ratios[1]:.2f}"]
+    cells = [f"{n_tokens / wall:.0f}" for wall, _ in medians] + [f"{cpu:.1f}" for _, cpu in medians]
+    for i in (0, 1) if args.llama_imatrix else ():
+        cells.append(f"{statistics.median(turn[1][i] / turn[0][i] for turn in turns):.2f}")
+    return cells
 
 
 def number_of_operations(args):
@@ -170,8 +171,8 @@ def main():
     args = parse_arguments()
     Path(args.work).mkdir(parents=True, exist_ok=True)
     names = ["ours", "llama.cpp"] if args.llama_imatrix else ["ours"]
-    titles = ["type", *(f"tokens/s {n}" for n in names), "ratio", *(f"CPU s {n}" for n in names),
-              "ratio"]
+    titles = ["type", *(f"tokens/s {n}" for n in names), *(f"CPU s {n}" for n in names),
+              *(["ratio of speeds", "ratio of CPU s"] if args.llama_imatrix else [])]
     print_row(titles)
     print_row(["---"] * len(titles))
     for kind in args.types:

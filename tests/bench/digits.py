@@ -4,8 +4,8 @@
 
     digits.py --model M --imatrix I --text T [--llama-imatrix FILE]... TYPE...
 
-For every number of digits: the bytes of the imatrix, in each format that can hold it, and for every
-type the share of the quantized model's bytes that stay as they are without rounding, and the KL
+For every number of digits: the bytes of the imatrix as zst and their share of its gguf, and for
+every type the share of the quantized model's bytes that are as without rounding, and the KL
 divergence from the original. Files that llama-imatrix wrote from the same text are listed by size.
 """
 

@@ -70,7 +70,8 @@ collect --chunks 6 --digits 3 -o small.imatrix
 cmp small.imatrix rounded.imatrix
 [ "$(stat -c %s small.imatrix)" -lt $(($(stat -c %s whole.imatrix) * 3 / 4)) ] || fail "--digits 3 saves too little"
 at_most_apart whole.imatrix small.imatrix 5e-3
-"$IMATRIX" show small.imatrix | grep -q 'rounded to 3 digits' || fail "show: digits"
+"$IMATRIX" show small.imatrix > shown.txt
+grep -q 'rounded to 3 digits' shown.txt || fail "show: digits"
 
 # check: nothing to say, or what is wrong and a status of 1.
 "$IMATRIX" check whole.imatrix "$model" --hash > check.txt || fail "check of a whole imatrix: $(< check.txt)"
@@ -83,8 +84,10 @@ printf 'x' | dd of=other.gguf bs=1 seek=$(($(stat -c %s other.gguf) - 1)) conv=n
 
 # Usage and bad input.
 for command in show diff merge convert check; do
-    "$IMATRIX" "$command" --help | grep -q "^Usage: imatrix $command" || fail "$command --help"
-    "$IMATRIX" --help | grep -q "^  $command " || fail "--help does not list $command"
+    "$IMATRIX" "$command" --help > help.txt
+    grep -q "^Usage: imatrix $command" help.txt || fail "$command --help"
+    "$IMATRIX" --help > help.txt
+    grep -q "^  $command " help.txt || fail "--help does not list $command"
 done
 expect_error 2 "there is no column 'size'" "$IMATRIX" show --sort size whole.imatrix
 expect_error 2 "there is no column 'name'" "$IMATRIX" diff --sort name whole.imatrix first.imatrix
@@ -102,8 +105,26 @@ if [ -e "$shared/models/prose-and-manuals-11M.llama-imatrix.gguf" ]; then
     status=0
     "$IMATRIX" check "$other" "$model" > check.txt || status=$?
     [ "$status" -eq 1 ] || fail "check of a foreign imatrix: status $status"
-    grep -q 'hurts  21 weights of another shape' check.txt || fail "check: shapes: $(< check.txt)"
-    grep -q 'hurts  14 weights without statistics' check.txt || fail "check: missing: $(< check.txt)"
+    grep -q 'hurts  weights of another shape: 21' check.txt || fail "check: shapes: $(< check.txt)"
+    grep -q 'hurts  weights without statistics: 14' check.txt || fail "check: missing: $(< check.txt)"
+fi
+
+# Experts: references that llama.cpp computed, sums and counts as in its imatrix.
+if [ -e "$shared/archs/llama-moe.ref.gguf" ]; then
+    moe=$shared/archs/llama-moe.ref.gguf
+    "$IMATRIX" show "$moe" > shown.txt
+    grep -qE '^blk.1.ffn_up_exps +2 +64 +23 +23 +41 +0$' shown.txt || fail "show: experts"
+    "$IMATRIX" check "$moe" "$shared/archs/llama-moe.gguf" > /dev/null || fail "check of experts"
+    status=0
+    "$IMATRIX" check --min-tokens 24 "$moe" "$shared/archs/llama-moe.gguf" --json > check.json || status=$?
+    [ "$status" -eq 1 ] || fail "check of starved experts: status $status"
+    expect_json '.hurts and (.findings | length == 3 and all(.kind == "starved" and .n == 1 and .n_of == 2))' check < check.json
+    "$IMATRIX" convert "$moe" -o moe.dat --output-format dat > /dev/null 2> losses.txt
+    grep -q '6 weights lose the number of tokens that each of their experts saw' losses.txt || fail "convert: experts"
+    at_most_apart "$moe" moe.dat 1e-6
+    expect_error 1 'one count for all experts' "$IMATRIX" merge moe.dat "$moe" -o x
+    "$IMATRIX" merge "$moe" "$moe" -o twice.imatrix > /dev/null
+    "$IMATRIX" show twice.imatrix --json | expect_json '[.weights[] | select(.n_mats == 2) | .rows] | all(. == 128)' merge
 fi
 [ ! -e x ] || fail "a failed command wrote a file"
 

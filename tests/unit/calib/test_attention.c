@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Attention against its definition in f64: several chunks, short ones too, more heads than key
-// heads, values of another length than keys, chunks longer and shorter than a block of queries.
+// heads, values of another length than keys, chunks longer and shorter than a block of queries,
+// and what some families do to the scores.
 
 #include <math.h>
 #include <setjmp.h>
@@ -68,7 +69,7 @@ static void free_case(case_data *c) {
     free(c->out);
 }
 
-// Attention weight of key j for query i, not normalised.
+// Attention weight of key j for query i of the same chunk, not normalised.
 static double weigh(const imx_attention *a, size_t head, size_t i, size_t j) {
     const float *q = a->q + (i * a->n_heads + head) * a->head_dim_k;
     const float *k = a->k + (j * a->n_kv_heads + head / 3) * a->head_dim_k;
@@ -76,11 +77,21 @@ static double weigh(const imx_attention *a, size_t head, size_t i, size_t j) {
     for (size_t l = 0; l < a->head_dim_k; ++l) {
         score += (double)q[l] * (double)k[l];
     }
-    return exp((double)a->scale * score);
+    score *= (double)a->scale;
+    if (a->window > 0 && i - j >= a->window) {
+        return 0;
+    }
+    if (a->softcap > 0) {
+        score = (double)a->softcap * tanh(score / (double)a->softcap);
+    }
+    if (a->slopes != NULL) {
+        score -= (double)a->slopes[head] * (double)(i - j);
+    }
+    return exp(score);
 }
 
 static double mix(const imx_attention *a, size_t head, size_t i, size_t column) {
-    double sum = 0, mixed = 0;
+    double sum = a->sinks != NULL ? exp((double)a->sinks[head]) : 0, mixed = 0;
     size_t chunk = 0;
     while (a->starts[chunk + 1] - a->starts[0] <= i) {
         ++chunk;
@@ -93,9 +104,14 @@ static double mix(const imx_attention *a, size_t head, size_t i, size_t column) 
     return mixed / sum;
 }
 
-static void check_case(size_t n_ctx, size_t step, size_t n_rows) {
+// Scores are shaped as in `kind`.
+static void check_case(const imx_attention *kind, size_t n_ctx, size_t step, size_t n_rows) {
     case_data c = make_ragged_case(n_ctx, step, n_rows);
     imx_error err;
+    c.attention.window = kind->window;
+    c.attention.softcap = kind->softcap;
+    c.attention.slopes = kind->slopes;
+    c.attention.sinks = kind->sinks;
     assert_int_equal(imx_attend(&c.attention, 2, &err), IMX_OK);
     for (size_t at = 0; at < c.out_len; ++at) {
         const size_t i = at / (6 * 7), head = at / 7 % 6, column = at % 7;
@@ -110,12 +126,41 @@ static void check_case(size_t n_ctx, size_t step, size_t n_rows) {
 
 static void test_against_definition(void **state) {
     (void)state;
-    check_case(1, 0, 3);
-    check_case(20, 0, 50);
-    check_case(64, 0, 128);
-    check_case(150, 0, 170);
-    check_case(200, 0, 90); // one short chunk
-    check_case(70, 9, 305);
+    const imx_attention plain = {0};
+    check_case(&plain, 1, 0, 3);
+    check_case(&plain, 20, 0, 50);
+    check_case(&plain, 64, 0, 128);
+    check_case(&plain, 150, 0, 170);
+    check_case(&plain, 200, 0, 90); // one short chunk
+    check_case(&plain, 70, 9, 305);
+}
+
+static void test_windows(void **state) {
+    (void)state;
+    // Of one key, within a block of queries, across several, as long as the chunk.
+    static const size_t windows[] = {1, 9, 64, 100, 200};
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; ++i) {
+        const imx_attention kind = {.window = windows[i]};
+        check_case(&kind, 200, 0, 250);
+        check_case(&kind, 70, 9, 305);
+    }
+}
+
+static void test_shaped_scores(void **state) {
+    (void)state;
+    static const float slopes[] = {0.5f, 0.25f, 0.125f, 0.0625f, 0.3f, 0};
+    static const float sinks[] = {-1, 0.5f, 3, 20, 0, -40};
+    static const imx_attention kinds[] = {
+        {.softcap = 0.7f},
+        {.slopes = slopes},
+        {.sinks = sinks},
+        {.softcap = 2, .sinks = sinks, .window = 30},
+        {.slopes = slopes, .sinks = sinks, .softcap = 1},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i) {
+        check_case(&kinds[i], 150, 0, 170);
+        check_case(&kinds[i], 70, 9, 305);
+    }
 }
 
 static void test_same_bits_for_any_thread_count(void **state) {
@@ -148,6 +193,8 @@ static void test_large_scores(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_definition),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_shaped_scores),
         cmocka_unit_test(test_same_bits_for_any_thread_count),
         cmocka_unit_test(test_large_scores),
     };

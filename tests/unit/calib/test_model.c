@@ -60,10 +60,6 @@ static void test_defaults(void **state) {
 static void test_tensors(void **state) {
     (void)state;
     tiny_model spec = tiny_default;
-    spec.arch = "lama";
-    check_refused(&spec, IMX_ERR_UNSUPPORTED,
-                  "'lama' is not known to this version");
-    spec = tiny_default;
     spec.left_out = "blk.1.ffn_up.weight";
     check_refused(&spec, IMX_ERR_FORMAT, "'blk.1.ffn_up.weight' is missing");
     spec.left_out = "token_embd.weight";
@@ -80,8 +76,65 @@ static void test_tensors(void **state) {
     check_refused(&spec, IMX_ERR_UNSUPPORTED, "'blk.0.attn_q_norm.weight' has no place");
 }
 
-static imx_status add_yarn(imx_gguf_builder *builder, imx_error *err) {
-    return imx_gguf_set_str(builder, "llama.rope.scaling.type", "yarn", err);
+// The message says what kind of model it is, what works, and what can be run.
+static void test_architectures_that_cannot_be_run(void **state) {
+    (void)state;
+    static const struct {
+        const char *arch;
+        const char *kind;
+    } cases[] = {
+        {"mamba2", "'mamba2' is a recurrent model and cannot be run"},
+        {"falcon-h1", "'falcon-h1' is a model with recurrent layers"},
+        {"modern-bert", "'modern-bert' is an encoder and"},
+        {"t5", "'t5' is an encoder with a decoder"},
+        {"llada", "'llada' is a diffusion model"},
+        {"lama", "'lama' is not known to this version and cannot be run"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        tiny_model spec = tiny_default;
+        spec.arch = cases[i].arch;
+        check_refused(&spec, IMX_ERR_UNSUPPORTED, cases[i].kind);
+        check_refused(&spec, IMX_ERR_UNSUPPORTED, "`imatrix quantize` works");
+        for (size_t j = 0; j < imx_n_archs; ++j) {
+            check_refused(&spec, IMX_ERR_UNSUPPORTED, imx_archs[j].name);
+        }
+    }
+}
+
+// Their order is the one in which they are listed.
+static void test_architectures_are_in_order(void **state) {
+    (void)state;
+    for (size_t i = 1; i < imx_n_archs; ++i) {
+        assert_true(strcmp(imx_archs[i - 1].name, imx_archs[i].name) < 0);
+    }
+}
+
+// Divisors for long contexts and for short ones come together.
+static void test_divisors(void **state) {
+    (void)state;
+    tiny_model spec = tiny_default;
+    spec.has_divisors = true;
+    imx_model_close(tiny_open(&spec));
+    spec.left_out = "rope_factors_short.weight";
+    check_refused(&spec, IMX_ERR_FORMAT, "'rope_factors_short.weight' is missing");
+    spec.left_out = "rope_factors_long.weight";
+    check_refused(&spec, IMX_ERR_FORMAT, "'rope_factors_long.weight' is missing");
+}
+
+// A second head, for classes, is no part of what a token model computes.
+static void test_classifier_is_passed_over(void **state) {
+    (void)state;
+    tiny_model spec = tiny_default;
+    spec.added = "cls.output.weight";
+    imx_model_close(tiny_open(&spec));
+}
+
+static imx_status add_spiral(imx_gguf_builder *builder, imx_error *err) {
+    return imx_gguf_set_str(builder, "llama.rope.scaling.type", "spiral", err);
+}
+
+static imx_status add_longrope(imx_gguf_builder *builder, imx_error *err) {
+    return imx_gguf_set_str(builder, "llama.rope.scaling.type", "longrope", err);
 }
 
 static imx_status add_experts(imx_gguf_builder *builder, imx_error *err) {
@@ -117,7 +170,8 @@ static void test_metadata_that_is_refused(void **state) {
         imx_status status;
         const char *named;
     } cases[] = {
-        {add_yarn, IMX_ERR_UNSUPPORTED, "llama.rope.scaling.type is 'yarn'"},
+        {add_spiral, IMX_ERR_UNSUPPORTED, "llama.rope.scaling.type is 'spiral'"},
+        {add_longrope, IMX_ERR_FORMAT, "'rope_factors_long.weight' is missing"},
         {add_experts, IMX_ERR_FORMAT, "the number of experts used"},
         {add_window, IMX_ERR_UNSUPPORTED, "llama.attention.sliding_window"},
         {add_unknown, IMX_ERR_UNSUPPORTED, "llama.attention.wobble"},
@@ -184,6 +238,10 @@ int main(void) {
         cmocka_unit_test(test_accessors),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_architectures_that_cannot_be_run),
+        cmocka_unit_test(test_architectures_are_in_order),
+        cmocka_unit_test(test_divisors),
+        cmocka_unit_test(test_classifier_is_passed_over),
         cmocka_unit_test(test_metadata_that_is_refused),
         cmocka_unit_test(test_metadata_that_is_accepted),
         cmocka_unit_test(test_missing_file),

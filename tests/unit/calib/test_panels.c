@@ -132,15 +132,17 @@ static void check_product(imx_panels *panels, const shape *s, uint32_t type, flo
     free_matrix(&m);
 }
 
-// One object for all shapes, so that each meets what the one before has left in memory.
+// One object for all shapes, and one place for rows, so that each meets what the one before has
+// left in memory.
 static void test_products(void **state) {
     (void)state;
     static const uint32_t types[] = {IMX_TYPE_F32, IMX_TYPE_F16, IMX_TYPE_BF16};
     static const shape shapes[] = {
         {3, 40, 450}, {1, 1, 1}, {2, 300, 17}, {5, 64, 64}, {270, 8, 20}, {4, 31, 390},
     };
+    imx_panel_rows rows = {0};
     for (int kind = 0; kind < N_KINDS; ++kind) {
-        imx_panels panels = {.operands = (imx_operands)kind};
+        imx_panels panels = {.operands = (imx_operands)kind, .rows = &rows};
         for (size_t t = 0; t < sizeof types / sizeof *types; ++t) {
             for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
                 check_product(&panels, &shapes[i], types[t], 1.0f, false);
@@ -149,6 +151,7 @@ static void test_products(void **state) {
         }
         imx_panels_free(&panels);
     }
+    free(rows.values);
 }
 
 // The square of a number that one bf16 cannot hold, two can. A tie goes to the even side.

@@ -21,6 +21,7 @@ static const struct {
 } splits[] = {
     {"gpt-2", "Hello| | world|,| it|'s| 2024|!|\n\n | x"},
     {"gpt-2", "IT|'|S| don|'t"},
+    {"gpt-2", " a\U0001E4D0|\u0ECE| \U0001D2C01|\u1C89|x"}, // new in Unicode 15, 15, 15, 16
     {"default", "a|+|b|=|c| |123|45|,|`|x|`"},
     {"falcon", "a|+|b|=|c| |123|45|,`|x|`"},
     {"starcoder", "x| =| |1|2|3"},
@@ -47,6 +48,7 @@ static const struct {
     {"bloom", "a| b|,| c| (|d|)"},
     {"viking", "a| |1|2|,| b"},
     {"chameleon", "a|\t|1|  |b|!|IMGIMGABZ"},
+    {"whitespace", "a,|  \n|b|\u3000|c"}, // by hand: llama.cpp stops at two spaces
     {"superbpe", "1|234|567| |123\u00B2| |12"},
 };
 
@@ -89,9 +91,11 @@ static void test_golden_splits(void **state) {
             }
         }
         imx_pretokenizer *p = open_by_name(splits[i].name);
-        const imx_clean_text clean = {.text = text, .subject = text, .len = len};
+        imx_clean_text clean;
         joined j = {0};
+        assert_int_equal(imx_clean_utf8(&clean, text, len, NULL), IMX_OK);
         assert_int_equal(imx_pretokenizer_split(p, &clean, join, &j, NULL), IMX_OK);
+        free(clean.memory);
         j.text[j.len] = '\0';
         assert_string_equal(j.text, splits[i].words);
         imx_pretokenizer_close(p);
@@ -156,11 +160,27 @@ static void test_invalid_utf8(void **state) {
     EXPECT_CLEAN("\xE4\xB8", "\uFFFD\uFFFD"); // cut short
     EXPECT_CLEAN("\xE4z\xB8", "\uFFFDz\uFFFD");
     EXPECT_CLEAN("\xC1\x81\xE0\x80\xAF", "A/");   // overlong
-    EXPECT_CLEAN("\xED\xA0\x80", "\xED\xA0\x80"); // a surrogate stays ...
+    EXPECT_CLEAN("\xED\xA0\x80", "\xED\xA0\x80"); // a surrogate stays
+}
+
+// What stands in for characters: shown to PCRE2, but the text keeps them.
+static void test_stand_ins(void **state) {
+    (void)state;
     imx_clean_text clean;
-    assert_int_equal(imx_clean_utf8(&clean, "\xED\xA0\x80", 3, NULL), IMX_OK);
-    assert_memory_equal(clean.subject, "\uFFFF", 3); // ... but is not shown to PCRE2
+    static const char text[] = "a\xED\xA0\x80\u0CF3\u0CF2\U0001E4D0\U0001E4FA";
+    assert_int_equal(imx_clean_utf8(&clean, text, sizeof text, NULL), IMX_OK);
+    assert_memory_equal(clean.text, text, sizeof text);
+    assert_string_equal(clean.subject, "a\uE000\u0816\u0CF2\U00010000\U0001E4FA");
     free(clean.memory);
+
+    char from[4], to[4];
+    for (size_t i = 0; i < imx_stand_ins_len; i++) {
+        const imx_stand_in *row = &imx_stand_ins[i];
+        assert_true(row->first <= row->last);
+        assert_true(i == 0 || row->first > row[-1].last);
+        assert_int_equal(imx_utf8_put(from, row->first), imx_utf8_put(to, row->stand_in));
+        assert_int_equal(imx_utf8_put(from, row->last), imx_utf8_put(to, row->stand_in));
+    }
 }
 
 // First, last and the ones around the gaps of the alphabet.
@@ -182,7 +202,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden_splits),    cmocka_unit_test(test_words_are_the_text),
         cmocka_unit_test(test_names_are_unique), cmocka_unit_test(test_invalid_utf8),
-        cmocka_unit_test(test_byte_letters),
+        cmocka_unit_test(test_stand_ins),        cmocka_unit_test(test_byte_letters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,6 +108,51 @@ static void test_activations_at_the_ends(void **state) {
     }
 }
 
+static double clip(double x, double low, double high) {
+    return fmin(fmax(x, low), high);
+}
+
+static void test_clipped_activation(void **state) {
+    (void)state;
+    float gate[N], up[N], out[N];
+    random_fill(gate, N, 4);
+    random_fill(up, N, 5);
+    for (size_t j = 0; j < N; ++j) {
+        gate[j] *= 20.0f;
+        up[j] *= 20.0f;
+    }
+    imx_activate_clipped(gate, up, N, out);
+    for (size_t j = 0; j < N; ++j) {
+        const double g = clip((double)gate[j], -1e9, 7);
+        const double factor = clip((double)up[j], -7, 7) + 1;
+        const double wanted = g / (1 + exp(-1.702 * g)) * factor;
+        assert_true(fabs((double)out[j] - wanted) <= 1e-6 * fabs(wanted) + 1e-8 * fabs(g * factor));
+    }
+    gate[0] = up[1] = NAN;
+    imx_activate_clipped(gate, up, N, up);
+    assert_true(isnan(up[0]) && isnan(up[1]));
+    assert_memory_equal(up + 2, out + 2, (N - 2) * sizeof *up);
+}
+
+// Of values from a millionth of the cap to a thousand times it: small ones keep their digits.
+static void test_softcap(void **state) {
+    (void)state;
+    const float cap = 5.0f, scale = 0.5f;
+    float x[N], row[N + 1];
+    random_fill(x, N, 7);
+    for (size_t j = 0; j < N; ++j) {
+        x[j] *= cap / scale * powf(10.0f, -6.0f + 9.0f * (float)j / N);
+        row[j] = x[j];
+    }
+    row[N] = NAN;
+    imx_softcap(row, N + 1, scale, cap);
+    for (size_t j = 0; j < N; ++j) {
+        const double wanted = (double)cap * tanh((double)scale * (double)x[j] / (double)cap);
+        assert_true(fabs((double)row[j] - wanted) <= 5e-7 * fabs(wanted));
+    }
+    assert_true(isnan(row[N]));
+}
+
 static void check_norm(imx_norm_fn *norm, bool is_centred) {
     float x[N], weight[N], bias[N], out[N], plain[N];
     double mean = 0.0, sum2 = 0.0;
@@ -142,6 +187,8 @@ int main(void) {
         cmocka_unit_test(test_exponentials_at_the_ends),
         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_activations_at_the_ends),
+        cmocka_unit_test(test_clipped_activation),
+        cmocka_unit_test(test_softcap),
         cmocka_unit_test(test_norms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

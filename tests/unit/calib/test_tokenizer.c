@@ -67,6 +67,24 @@ static void test_spm_spaces(void **state) {
     imx_tokenizer_close(t);
 }
 
+// A token may hold several words; where none joins two words, they are merged apart.
+static void test_spm_tokens_of_several_words(void **state) {
+    (void)state;
+    static const vocab_token tokens[] = {
+        {"<unk>", UNKNOWN, 0}, {"<s>", CONTROL, 0}, {"</s>", CONTROL, 0}, {"▁", NORMAL, -9},
+        {"a", NORMAL, -9},     {"b", NORMAL, -9},   {"▁b", NORMAL, -2},   {"a▁", NORMAL, -1},
+        {"a▁b", NORMAL, -3},   {"▁▁", NORMAL, -4},  {"b▁", NORMAL, -1},
+    };
+    imx_tokenizer *t = vocab_finish(vocab_builder("llama", tokens, N_ROWS(tokens)));
+    ASSERT_TOKENS(t, "a b", 0, "3 8");
+    ASSERT_TOKENS(t, "b  a", 0, "3 10 3 4");
+    ASSERT_TOKENS(t, "   a", 0, "9 9 4");
+    imx_tokenizer_close(t);
+    t = vocab_finish(vocab_builder("llama", tokens, 7)); // without those
+    ASSERT_TOKENS(t, "a b  a", 0, "3 4 6 3 3 4");
+    imx_tokenizer_close(t);
+}
+
 static void test_spm_bytes_and_unknown(void **state) {
     (void)state;
     imx_tokenizer *t = vocab_finish(spm_builder());
@@ -154,7 +172,8 @@ static const vocab_token bpe_tokens[] = {
     {"caccac", NORMAL, 0},        // 17
 };
 
-static const char *const bpe_merges[] = {"a b", "b c", "Ġ ab", "a b", "c a", "ca c", "cac cac"};
+static const char *const bpe_merges[] = {"a b", "b c",  "Ġ ab",    "a b",
+                                         "c a", "ca c", "cac cac", "Ċ Ċ"};
 
 static imx_gguf_builder *bpe_builder(const char *pre) {
     imx_gguf_builder *b = vocab_builder("gpt2", bpe_tokens, N_ROWS(bpe_tokens));
@@ -172,6 +191,7 @@ static void test_bpe_merges_by_rank(void **state) {
     ASSERT_TOKENS(t, "cab", 0, "2 11");  // a token, but no merge leads to it
     ASSERT_TOKENS(t, "caccac", 0, "17"); // by way of ca and cac, which are no tokens
     ASSERT_TOKENS(t, "cac", 0, "2 0 2"); // and are spelled out
+    ASSERT_TOKENS(t, "\n\n", 0, "");     // only where a byte is its own letter, as in llama.cpp
     imx_tokenizer_close(t);
 }
 
@@ -305,6 +325,8 @@ static void expect_failure(imx_gguf_builder *b, imx_status status, const char *w
 
 static void test_unknown_names(void **state) {
     (void)state;
+    static const char *const refused[] = {"t5",         "rwkv", "plamo2",   "hybriddna",
+                                          "whitespace", "none", "no_vocab", NULL};
     imx_gguf_builder *b = spm_builder();
     imx_gguf_unset(b, "tokenizer.ggml.model");
     expect_failure(b, IMX_ERR_FORMAT, "tokenizer.ggml.model");
@@ -312,6 +334,10 @@ static void test_unknown_names(void **state) {
     expect_failure(b, IMX_ERR_UNSUPPORTED, "babel");
     b = vocab_builder("bert", spm_tokens, N_ROWS(spm_tokens));
     expect_failure(b, IMX_ERR_UNSUPPORTED, "WordPiece");
+    for (const char *const *name = refused; *name != NULL; name++) {
+        b = vocab_builder(*name, spm_tokens, N_ROWS(spm_tokens));
+        expect_failure(b, IMX_ERR_UNSUPPORTED, "can still be quantized");
+    }
     expect_failure(bpe_builder("gpt-9"), IMX_ERR_UNSUPPORTED, "gpt-9");
     expect_failure(bpe_builder("gpt-9"), IMX_ERR_UNSUPPORTED, " llama-bpe ");
     expect_failure(bpe_builder("gpt-9"), IMX_ERR_UNSUPPORTED, "minicpm5"); // the last one known
@@ -395,6 +421,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spm_merges_by_score),
         cmocka_unit_test(test_spm_spaces),
+        cmocka_unit_test(test_spm_tokens_of_several_words),
         cmocka_unit_test(test_spm_bytes_and_unknown),
         cmocka_unit_test(test_spm_special),
         cmocka_unit_test(test_spans),

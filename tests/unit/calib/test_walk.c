@@ -17,25 +17,10 @@
 #include "calib/walk.h"
 #include "naive_llama.h"
 #include "tiny_model.h"
+#include "walk_hidden.h"
 
 // 9 chunks of 257 and one of 100: two blocks of the walk.
 enum { N_TOKENS = 2413, N_CTX = 257 };
-
-static float *walk_hidden(const imx_model *model, const imx_corpus *corpus, int n_threads) {
-    const imx_walk_options options = {.n_threads = n_threads, .need_hidden = true};
-    imx_error err;
-    const size_t n_embd = imx_model_n_embd(model);
-    float *hidden = malloc(corpus->n_tokens * n_embd * sizeof *hidden);
-    imx_residual_stream *stream;
-    float *rows;
-    assert_int_equal(imx_residual_stream_new(&stream, corpus->n_tokens, n_embd, 0, NULL, &err),
-                     IMX_OK);
-    assert_int_equal(imx_walk_run(model, corpus, &options, stream, &err), IMX_OK);
-    assert_int_equal(imx_residual_stream_load(stream, 0, corpus->n_tokens, &rows, &err), IMX_OK);
-    memcpy(hidden, rows, corpus->n_tokens * n_embd * sizeof *hidden);
-    imx_residual_stream_free(stream);
-    return hidden;
-}
 
 static float *walk_logits(const imx_model *model, const imx_corpus *corpus, int n_threads) {
     imx_head *head;
@@ -224,7 +209,8 @@ static imx_residual_stream *open_stream(const imx_model *model, const imx_corpus
     imx_residual_stream *stream;
     imx_error err;
     assert_int_equal(imx_residual_stream_new(&stream, corpus->n_tokens, imx_model_n_embd(model),
-                                             imx_walk_block_rows(model, corpus), scratch_beside, &err),
+                                             imx_walk_block_rows(model, corpus), scratch_beside,
+                                             &err),
                      IMX_OK);
     return stream;
 }

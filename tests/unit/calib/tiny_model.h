@@ -21,17 +21,22 @@
 
 enum { TINY_MAX_TENSORS = 128, TINY_MAX_NAME = 64 };
 
+struct tiny_writer;
+
 typedef struct tiny_model {
     const char *arch; // NULL: "llama"
     uint32_t n_vocab, n_embd, n_layers, n_ff, n_heads, n_kv_heads;
+    uint32_t n_experts, n_experts_used; // of every layer, of n_ff inner values; 0: it is dense
     uint64_t seed;
     bool has_biases;
     bool has_output;      // else the head is the embedding
+    bool has_divisors;    // of rotations, for long contexts and for short ones
     const char *left_out; // a tensor not written; NULL: none
     const char *widened;  // a tensor written with one row too many
     const char *added;    // a tensor of one row nobody asked for
     const char *poisoned; // a tensor whose first value is infinite
     const char *zeroed;   // a tensor of zeros
+    void (*list_tensors)(struct tiny_writer *w);                       // NULL: those of a Llama
     imx_status (*add_keys)(imx_gguf_builder *builder, imx_error *err); // NULL: no more keys
 } tiny_model;
 
@@ -49,7 +54,7 @@ static const tiny_model tiny_default = {
 
 typedef struct tiny_tensor {
     char name[TINY_MAX_NAME];
-    uint64_t dims[2];
+    uint64_t dims[3];
 } tiny_tensor;
 
 typedef struct tiny_writer {
@@ -68,7 +73,19 @@ static inline void tiny_add(tiny_writer *w, const char *name, uint64_t n_in, uin
         snprintf(tensor->name, sizeof tensor->name, "%s", name);
         tensor->dims[0] = n_in;
         tensor->dims[1] = n_out + tiny_is(w->model->widened, name);
+        tensor->dims[2] = 1;
         ++w->n;
+    }
+}
+
+static inline void tiny_add_experts(tiny_writer *w, uint32_t layer, const char *stem, uint64_t n_in,
+                                    uint64_t n_out) {
+    char name[TINY_MAX_NAME];
+    const size_t place = w->n;
+    snprintf(name, sizeof name, "blk.%u.%s.weight", layer, stem);
+    tiny_add(w, name, n_in, n_out);
+    if (w->n > place) {
+        w->tensors[place].dims[2] = w->model->n_experts;
     }
 }
 
@@ -89,6 +106,20 @@ static inline void tiny_add_norm(tiny_writer *w, uint32_t layer, const char *ste
     tiny_add(w, name, w->model->n_embd, 1);
 }
 
+static inline void tiny_list_network(tiny_writer *w, uint32_t layer) {
+    const tiny_model *m = w->model;
+    if (m->n_experts > 0) {
+        tiny_add_product(w, layer, "ffn_gate_inp", m->n_embd, m->n_experts);
+        tiny_add_experts(w, layer, "ffn_gate_exps", m->n_embd, m->n_ff);
+        tiny_add_experts(w, layer, "ffn_up_exps", m->n_embd, m->n_ff);
+        tiny_add_experts(w, layer, "ffn_down_exps", m->n_ff, m->n_embd);
+    } else {
+        tiny_add_product(w, layer, "ffn_gate", m->n_embd, m->n_ff);
+        tiny_add_product(w, layer, "ffn_up", m->n_embd, m->n_ff);
+        tiny_add_product(w, layer, "ffn_down", m->n_ff, m->n_embd);
+    }
+}
+
 static inline void tiny_list_tensors(tiny_writer *w) {
     const tiny_model *m = w->model;
     const uint64_t n_kv = (uint64_t)m->n_embd / m->n_heads * m->n_kv_heads;
@@ -104,9 +135,11 @@ static inline void tiny_list_tensors(tiny_writer *w) {
         tiny_add_product(w, l, "attn_v", m->n_embd, n_kv);
         tiny_add_product(w, l, "attn_output", m->n_embd, m->n_embd);
         tiny_add_norm(w, l, "ffn_norm");
-        tiny_add_product(w, l, "ffn_gate", m->n_embd, m->n_ff);
-        tiny_add_product(w, l, "ffn_up", m->n_embd, m->n_ff);
-        tiny_add_product(w, l, "ffn_down", m->n_ff, m->n_embd);
+        tiny_list_network(w, l);
+    }
+    if (m->has_divisors) {
+        tiny_add(w, "rope_factors_long.weight", m->n_embd / m->n_heads / 2, 1);
+        tiny_add(w, "rope_factors_short.weight", m->n_embd / m->n_heads / 2, 1);
     }
     if (m->added != NULL) {
         tiny_add(w, m->added, m->n_embd, 1);
@@ -131,22 +164,30 @@ static inline imx_status tiny_build_header(imx_gguf_builder *builder, const tiny
     IMX_TRY(tiny_set_u32(builder, m, "attention.head_count", m->n_heads, err));
     IMX_TRY(tiny_set_u32(builder, m, "attention.head_count_kv", m->n_kv_heads, err));
     IMX_TRY(imx_gguf_set_f32(builder, "llama.attention.layer_norm_rms_epsilon", 1e-5f, err));
+    if (m->n_experts > 0) {
+        IMX_TRY(tiny_set_u32(builder, m, "expert_count", m->n_experts, err));
+        IMX_TRY(tiny_set_u32(builder, m, "expert_used_count", m->n_experts_used, err));
+    }
     if (m->add_keys != NULL) {
         IMX_TRY(m->add_keys(builder, err));
     }
     for (size_t i = 0; i < w->n; ++i) {
-        const uint32_t n_dims = w->tensors[i].dims[1] > 1 ? 2 : 1;
-        IMX_TRY(imx_gguf_add_tensor(builder, w->tensors[i].name, IMX_TYPE_F32, n_dims,
-                                    w->tensors[i].dims, err));
+        const uint64_t *dims = w->tensors[i].dims;
+        const uint32_t n_dims = dims[2] > 1 ? 3 : dims[1] > 1 ? 2 : 1;
+        IMX_TRY(imx_gguf_add_tensor(builder, w->tensors[i].name, IMX_TYPE_F32, n_dims, dims, err));
     }
     return IMX_OK;
+}
+
+static inline size_t tiny_tensor_values(const tiny_tensor *tensor) {
+    return (size_t)(tensor->dims[0] * tensor->dims[1] * tensor->dims[2]);
 }
 
 // Norms are near one; the weights of a product shrink with its length, so that values stay near
 // one throughout.
 static inline void tiny_fill_tensor(const tiny_model *m, const tiny_tensor *tensor, float *values,
                                     uint64_t seed) {
-    const size_t n = (size_t)(tensor->dims[0] * tensor->dims[1]);
+    const size_t n = tiny_tensor_values(tensor);
     const bool is_norm = strstr(tensor->name, "norm") != NULL;
     const float width = is_norm ? 0.3f : 3.0f / sqrtf((float)tensor->dims[0]);
     random_fill(values, n, seed);
@@ -164,7 +205,7 @@ static inline void tiny_fill_tensor(const tiny_model *m, const tiny_tensor *tens
 static inline void tiny_write_data(FILE *file, const tiny_writer *w) {
     static const uint8_t padding[IMX_GGUF_DEFAULT_ALIGNMENT];
     for (size_t i = 0; i < w->n; ++i) {
-        const size_t n = (size_t)(w->tensors[i].dims[0] * w->tensors[i].dims[1]);
+        const size_t n = tiny_tensor_values(&w->tensors[i]);
         const size_t n_over = n * sizeof(float) % sizeof padding;
         float *values = malloc(n * sizeof *values);
         tiny_fill_tensor(w->model, &w->tensors[i], values, w->model->seed * 1000 + i);
@@ -182,7 +223,7 @@ static inline bool tiny_write(const tiny_model *model, char *path) {
     uint8_t *header = NULL;
     size_t header_bytes = 0;
     imx_error err;
-    tiny_list_tensors(&w);
+    (model->list_tensors != NULL ? model->list_tensors : tiny_list_tensors)(&w);
     bool written = imx_gguf_builder_new(&builder, &err) == IMX_OK &&
                    tiny_build_header(builder, &w, &err) == IMX_OK &&
                    imx_gguf_builder_header(builder, &header, &header_bytes, &err) == IMX_OK;

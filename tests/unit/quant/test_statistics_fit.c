@@ -23,17 +23,20 @@ static imx_imatrix_entry *add_counts(imx_imatrix *imatrix, const char *name, uin
     return entry;
 }
 
+enum { N_TENSORS = 6 };
+
 // Tensors are found by name, which the fixture leaves to who needs it.
-static const imx_gguf_tensor *by_name[5];
+static const imx_gguf_tensor *by_name[N_TENSORS];
 
 static model_fixture *open_model(void) {
     model_fixture *model = model_open("llama", (model_numbers){1, 8, 8, 4});
     model_add(model, "blk.0.attn_norm.weight", IMX_TYPE_F32, 256, 1, 1);
     model_add(model, "blk.0.attn_q.weight", IMX_TYPE_F16, 256, 8, 1);
+    model_add(model, "blk.0.attn_scale.weight", IMX_TYPE_F32, 256, 1, 1); // no matrix
     model_add(model, "blk.0.ffn_gate_inp.weight", IMX_TYPE_F32, 256, 4, 1);
     model_add(model, "blk.0.ffn_up_exps.weight", IMX_TYPE_F16, 256, 8, 4);
     model_add(model, "token_embd.weight", IMX_TYPE_F16, 256, 8, 1);
-    for (size_t i = 0; i < 5; ++i) {
+    for (size_t i = 0; i < N_TENSORS; ++i) {
         by_name[i] = &model->tensors[i];
     }
     model->gguf.tensors_by_name = by_name;
