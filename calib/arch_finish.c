@@ -60,18 +60,21 @@ imx_status imx_finish_gemma3(imx_hparams *hparams, const imx_gguf *gguf, imx_err
     return finish_gemma(hparams, 62, gguf, err);
 }
 
+// Files of GLM 4.7 Flash, with or without its extra layer, do not say that its gates are sigmoids.
+static bool is_glm_flash(const imx_hparams *hparams) {
+    return hparams->n_vocab == 154880 && (hparams->n_layers == 47 || hparams->n_layers == 48);
+}
+
 // Keys under the usual names describe the latents where others describe the heads. And YaRN's
 // sharpening of the attention is in the scores here, by m(λ)² with λ = 10 · yarn_log_multiplier and
-// m(λ) = 1 + 0.1 λ ln s; without the key it is in both, by m(1)². Files of GLM 4.7 Flash do not say
-// that its gates are sigmoids.
+// m(λ) = 1 + 0.1 λ ln s; without the key it is in both, by m(1)². A factor of rotated values is in
+// both, too.
 imx_status imx_finish_deepseek2(imx_hparams *hparams, const imx_gguf *gguf, imx_error *err) {
-    enum { LAYERS_OF_FLASH = 47, VOCABULARY_OF_FLASH = 154880 };
-    if (hparams->gating == IMX_GATING_DEFAULT && hparams->n_vocab == VOCABULARY_OF_FLASH &&
-        hparams->n_layers - LAYERS_OF_FLASH <= 1) {
-        hparams->gating = IMX_GATING_SIGMOID;
-    }
     (void)gguf;
     (void)err;
+    if (hparams->gating == IMX_GATING_DEFAULT && is_glm_flash(hparams)) {
+        hparams->gating = IMX_GATING_SIGMOID;
+    }
     if (hparams->head_dim_k_latent > 0 && hparams->head_dim_v_latent > 0) {
         hparams->head_dim_k = hparams->head_dim_k_latent;
         hparams->head_dim_v = hparams->head_dim_v_latent;
@@ -79,7 +82,8 @@ imx_status imx_finish_deepseek2(imx_hparams *hparams, const imx_gguf *gguf, imx_
     const float growth = 0.1f * logf(fmaxf(hparams->rope_factor, 1));
     const float lambda = 10 * hparams->yarn_log_multiplier;
     const bool is_in_rope = hparams->rope_scaling != IMX_ROPE_SCALING_YARN || lambda == 0;
-    const float m = (1 + lambda * growth) * (is_in_rope ? 1 + growth : 1);
+    const float m =
+        (1 + lambda * growth) * (is_in_rope ? 1 + growth : 1) * hparams->rope_attention_factor;
     hparams->attention_scale = m * m / sqrtf((float)hparams->head_dim_k);
     hparams->yarn_log_multiplier = is_in_rope ? 0 : 1;
     return IMX_OK;

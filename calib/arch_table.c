@@ -442,6 +442,7 @@ const imx_arch imx_archs[] = {
         .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN | IMX_KEYS_WINDOW,
         .roles = EMBEDDING | SEPARATE | ROW_NORMS | GATED | POST_NORMS,
         .unscaled = ROLE(ATTN_Q) | ROLE(ATTN_K) | ROLE(ATTN_V) | GATED,
+        .unbiased = ROLE(ATTN_Q) | ROLE(ATTN_K) | ROLE(ATTN_V),
         .norm = imx_norm_rms,
         .rotate = imx_rotate_halves,
         .activate = imx_activate_silu,

@@ -66,7 +66,7 @@ void imx_layer_temper(const imx_layer *layer, const imx_heads *q, size_t n_rows)
 // Norms runs of n values of every row by a role, if the layer has it. The weight is as long as a
 // run, or as the row.
 void imx_layer_norm_runs(const imx_layer *layer, imx_role role, const imx_heads *h, size_t n_rows,
-                      size_t n) {
+                         size_t n) {
     const imx_model *model = layer->settings.model;
     const imx_param *param = &layer->params[role];
     const size_t n_weights = param->n_in * param->n_out;
@@ -83,7 +83,8 @@ void imx_layer_norm_runs(const imx_layer *layer, imx_role role, const imx_heads 
     }
 }
 
-static void norm_heads(const imx_layer *layer, const imx_heads *q, const imx_heads *k, size_t n_rows) {
+static void norm_heads(const imx_layer *layer, const imx_heads *q, const imx_heads *k,
+                       size_t n_rows) {
     imx_layer_norm_runs(layer, IMX_ROLE_ATTN_Q_NORM, q, n_rows, q->head_dim);
     imx_layer_norm_runs(layer, IMX_ROLE_ATTN_K_NORM, k, n_rows, k->head_dim);
     imx_layer_norm_runs(layer, IMX_ROLE_ATTN_Q_NORM_EACH, q, n_rows, q->head_dim);
@@ -92,7 +93,8 @@ static void norm_heads(const imx_layer *layer, const imx_heads *q, const imx_hea
     imx_layer_norm_runs(layer, IMX_ROLE_ATTN_K_NORM_ALL, k, n_rows, k->n_heads * k->head_dim);
 }
 
-static void norm_and_rotate(const imx_layer *layer, const imx_heads *q, const imx_heads *k, size_t n_rows) {
+static void norm_and_rotate(const imx_layer *layer, const imx_heads *q, const imx_heads *k,
+                            size_t n_rows) {
     const bool rotates_first =
         (layer->settings.model->arch->traits & IMX_TRAIT_ROTATES_BEFORE_NORM) != 0;
     if (!rotates_first) {
@@ -165,7 +167,7 @@ static imx_status mix_heads(imx_layer *layer, const imx_layer_piece *piece, cons
     }
     const imx_heads q = {layer->qkv, hparams->n_heads, hparams->head_dim_k, stride};
     const imx_heads k = {q.values + imx_model_dim(model, IMX_DIM_Q), hparams->n_kv_heads,
-                     hparams->head_dim_k, stride};
+                         hparams->head_dim_k, stride};
     IMX_TRY(multiply_inputs(layer, piece, input, err));
     norm_and_rotate(layer, &q, &k, piece->n_rows);
     imx_layer_temper(layer, &q, piece->n_rows);

@@ -132,8 +132,7 @@ IMX_INLINE void activate_clipped(const float *gate, const float *up, size_t n, f
     }
 }
 
-IMX_PROCESSOR_VARIANTS(activate_clipped,
-                       (const float *gate, const float *up, size_t n, float *out),
+IMX_PROCESSOR_VARIANTS(activate_clipped, (const float *gate, const float *up, size_t n, float *out),
                        (gate, up, n, out))
 
 void imx_activate_clipped(const float *gate, const float *up, size_t n, float *out) {

@@ -5,32 +5,31 @@
 //     nll = lse(z) − z[t]            of the token t that follows
 //     KL  = sum over tokens of p (ln p − ln q)      ln p = b − lse(b), ln q = z − lse(z)
 //
-// Exponentials are f32 of differences from the row's maximum, sums f64, one thread a row. Equal
-// rows give a KL of exactly zero; a rounding of the f32 logits shows as about 1e−7.
+// Exponentials are f32, sums f64, one thread a row. Equal rows give a KL of exactly zero; a rounding
+// of the f32 logits shows as about 1e−7.
 //
-// Logits are large (a row has n_vocab) and short-lived: they exist for BLOCK_ROWS positions.
+// A base read from a file is rows of ln p, whose lse is 0 by definition: they were rounded and cut
+// below, and must not be normalised again. What was cut is left out of the sum, as llama-perplexity
+// does.
 
 #include "calib/scoring.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "calib/split.h"
-#include "calib/walk.h"
 #include "formats/memory.h"
 
-enum { BLOCK_ROWS = 128 };
-
 typedef struct scorer {
+    const imx_scoring *scoring;
     imx_scores *scores;
-    const imx_corpus *corpus;
-    imx_scored_model sides[2]; // model, base
-    size_t n_sides;
-    imx_head *heads[2];
-    float *logits[2]; // (BLOCK_ROWS, n_vocab)
+    imx_prediction *predictions; // (scores->n)
+    imx_logit_rows model;
+    imx_logit_rows base;
+    float *stored; // (IMX_LOGIT_ROWS, n_vocab) ln p of a stored base
     size_t n_vocab;
     int n_threads;
-    size_t n_done;
 } scorer;
 
 // Positions first .. first + n − 1 of the corpus, all within one chunk.
@@ -54,138 +53,173 @@ size_t imx_scores_count(const imx_corpus *corpus) {
 }
 
 uint64_t imx_scores_bytes(const imx_model *model, const imx_corpus *corpus) {
-    const uint64_t logits_bytes = (uint64_t)BLOCK_ROWS * imx_model_n_vocab(model) * sizeof(float);
-    return imx_head_bytes(model) + logits_bytes + imx_scores_count(corpus) * sizeof(double);
+    return imx_logit_rows_bytes(model) +
+           imx_scores_count(corpus) * (sizeof(double) + sizeof(imx_prediction));
 }
 
-typedef struct row_summary {
-    size_t top; // the first of the largest logits
-    double lse;
-} row_summary;
-
-static row_summary summarize_row(const float *logits, size_t n) {
-    row_summary summary = {0};
-    double sum = 0;
-    for (size_t j = 1; j < n; ++j) {
-        summary.top = logits[j] > logits[summary.top] ? j : summary.top;
+static void list_predictions(imx_prediction *predictions, const imx_corpus *corpus) {
+    for (size_t c = 0; c < corpus->n_chunks; ++c) {
+        const span scored = scored_span(corpus, c);
+        for (size_t i = scored.first; i < scored.first + scored.n; ++i) {
+            *predictions++ = (imx_prediction){i, corpus->tokens[i + 1]};
+        }
     }
-    const float max = logits[summary.top];
-    for (size_t j = 0; j < n; ++j) {
-        sum += (double)expf(logits[j] - max);
-    }
-    summary.lse = (double)max + log(sum);
-    return summary;
 }
 
-static double divergence(const float *base, double base_lse, const float *model, double model_lse,
-                         size_t n) {
+// ---------------------------------------------------------------------------------------------
+// One position
+
+// A row of either kind of base.
+typedef struct base_row {
+    const float *values; // (n_vocab)
+    imx_row_summary summary;
+    double floor; // ln p at or below it is left out
+} base_row;
+
+static base_row base_row_at(const scorer *s, size_t row) {
+    const bool is_stored = s->scoring->stored_base != NULL;
+    const float *rows = is_stored ? s->stored : s->base.logits;
+    base_row base = {.values = rows + row * s->n_vocab, .floor = -INFINITY};
+    base.summary = imx_row_summarize(base.values, s->n_vocab);
+    if (is_stored) {
+        base.summary.lse = 0;
+        base.floor = IMX_LOGITS_BASE_FLOOR;
+    }
+    return base;
+}
+
+static double divergence(const base_row *base, const float *model, double model_lse, size_t n) {
     double kl = 0;
     for (size_t j = 0; j < n; ++j) {
-        const double ln_p = (double)base[j] - base_lse;
+        const double ln_p = (double)base->values[j] - base->summary.lse;
         const double ln_q = (double)model[j] - model_lse;
-        kl += (double)expf((float)ln_p) * (ln_p - ln_q);
+        kl += ln_p > base->floor ? (double)expf((float)ln_p) * (ln_p - ln_q) : 0;
     }
     return kl;
 }
 
-static void score_row(const scorer *s, size_t row, int32_t next, size_t out) {
-    const float *logits = s->logits[0] + row * s->n_vocab;
-    const row_summary model = summarize_row(logits, s->n_vocab);
+static bool has_base(const imx_scoring *scoring) {
+    return scoring->base != NULL || scoring->stored_base != NULL;
+}
+
+static void score_row(const scorer *s, size_t row, size_t out) {
+    const int32_t next = s->predictions[out].token;
+    const float *logits = s->model.logits + row * s->n_vocab;
+    const imx_row_summary model = imx_row_summarize(logits, s->n_vocab);
     s->scores->nll[out] = model.lse - (double)logits[next];
-    if (s->n_sides == 2) {
-        const float *base_logits = s->logits[1] + row * s->n_vocab;
-        const row_summary base = summarize_row(base_logits, s->n_vocab);
-        s->scores->base_nll[out] = base.lse - (double)base_logits[next];
-        s->scores->kl[out] = divergence(base_logits, base.lse, logits, model.lse, s->n_vocab);
-        s->scores->same_top[out] = base.top == model.top;
+    if (has_base(s->scoring)) {
+        const base_row base = base_row_at(s, row);
+        s->scores->base_nll[out] = base.summary.lse - (double)base.values[next];
+        s->scores->kl[out] = divergence(&base, logits, model.lse, s->n_vocab);
+        s->scores->same_top[out] = base.summary.top == model.top;
     }
 }
 
-static imx_status score_block(scorer *s, span block, imx_error *err) {
-    for (size_t side = 0; side < s->n_sides; ++side) {
-        float *hidden;
+// ---------------------------------------------------------------------------------------------
+// All positions
+
+static imx_status load_rows(scorer *s, size_t first, size_t n, imx_error *err) {
+    const imx_scoring *scoring = s->scoring;
+    IMX_TRY(imx_logit_rows_load(&s->model, s->predictions + first, n, err));
+    if (scoring->base != NULL) {
+        IMX_TRY(imx_logit_rows_load(&s->base, s->predictions + first, n, err));
+    }
+    for (size_t i = 0; scoring->stored_base != NULL && i < n; ++i) {
+        imx_logits_base_row(scoring->stored_base, first + i, s->stored + i * s->n_vocab);
+    }
+    if (scoring->record != NULL) {
         IMX_TRY(
-            imx_residual_stream_load(s->sides[side].hidden, block.first, block.n, &hidden, err));
-        IMX_TRY(imx_head_logits(s->heads[side], hidden, block.n, s->logits[side], err));
+            imx_logits_writer_append(scoring->record, s->model.logits, n, s->n_threads, err));
     }
+    return IMX_OK;
+}
+
+static imx_status report(const scorer *s, size_t n_done, imx_error *err) {
+    const size_t n = s->scores->n;
+    const imx_progress_report report = {
+        .phase = "predictions",
+        .done = n_done,
+        .total = n,
+        .work_done = n_done,
+        .work_total = n,
+    };
+    if (!imx_progress_continue(s->scoring->progress, &report)) {
+        return imx_fail(err, IMX_ERR_INTERRUPTED, "stopped after %zu of %zu predictions", n_done,
+                        n);
+    }
+    return IMX_OK;
+}
+
+static imx_status score_all(scorer *s, imx_error *err) {
+    for (size_t first = 0; first < s->scores->n; first += IMX_LOGIT_ROWS) {
+        const size_t n = imx_piece_len(s->scores->n, first, IMX_LOGIT_ROWS);
+        IMX_TRY(load_rows(s, first, n, err));
 #pragma omp parallel for num_threads(s->n_threads)
-    for (size_t i = 0; i < block.n; ++i) {
-        score_row(s, i, s->corpus->tokens[block.first + i + 1], s->n_done + i);
-    }
-    s->n_done += block.n;
-    return IMX_OK;
-}
-
-static imx_status score_chunk(scorer *s, size_t chunk, imx_error *err) {
-    const span all = scored_span(s->corpus, chunk);
-    for (size_t i = 0; i < all.n; i += BLOCK_ROWS) {
-        const span block = {all.first + i, imx_piece_len(all.n, i, BLOCK_ROWS)};
-        IMX_TRY(score_block(s, block, err));
-    }
-    return IMX_OK;
-}
-
-static imx_status score_all(scorer *s, const imx_progress *progress, imx_error *err) {
-    for (size_t c = 0; c < s->corpus->n_chunks; ++c) {
-        IMX_TRY(score_chunk(s, c, err));
-        const imx_progress_report report = {
-            .phase = "predictions",
-            .done = s->n_done,
-            .total = s->scores->n,
-            .work_done = s->n_done,
-            .work_total = s->scores->n,
-        };
-        if (!imx_progress_continue(progress, &report)) {
-            return imx_fail(err, IMX_ERR_INTERRUPTED, "stopped after %zu of %zu predictions",
-                            s->n_done, s->scores->n);
+        for (size_t i = 0; i < n; ++i) {
+            score_row(s, i, first + i);
         }
+        IMX_TRY(report(s, first + n, err));
     }
     return IMX_OK;
 }
 
-static imx_status alloc_scores(imx_scores *scores, size_t n, bool has_base, imx_error *err) {
+static imx_status alloc_scores(scorer *s, imx_error *err) {
+    imx_scores *scores = s->scores;
+    const size_t n = imx_scores_count(s->scoring->corpus);
     *scores = (imx_scores){.n = n};
+    IMX_TRY(imx_alloc_zeroed(&s->predictions, n, sizeof(imx_prediction), err));
     IMX_TRY(imx_alloc_zeroed(&scores->nll, n, sizeof(double), err));
-    if (has_base) {
+    if (has_base(s->scoring)) {
         IMX_TRY(imx_alloc_zeroed(&scores->base_nll, n, sizeof(double), err));
         IMX_TRY(imx_alloc_zeroed(&scores->kl, n, sizeof(double), err));
         IMX_TRY(imx_alloc_zeroed(&scores->same_top, n, sizeof(double), err));
     }
+    list_predictions(s->predictions, s->scoring->corpus);
     return IMX_OK;
 }
 
-static imx_status open_sides(scorer *s, imx_error *err) {
-    for (size_t side = 0; side < s->n_sides; ++side) {
-        IMX_TRY(imx_head_open(&s->heads[side], s->sides[side].model, s->n_threads, err));
-        IMX_TRY(imx_alloc_aligned(&s->logits[side], BLOCK_ROWS, s->n_vocab * sizeof(float), err));
+static imx_status open_rows(scorer *s, imx_error *err) {
+    const imx_scoring *scoring = s->scoring;
+    IMX_TRY(imx_logit_rows_open(&s->model, &scoring->model, s->n_threads, err));
+    if (scoring->base != NULL) {
+        IMX_TRY(imx_logit_rows_open(&s->base, scoring->base, s->n_threads, err));
+    }
+    if (scoring->stored_base != NULL) {
+        IMX_TRY(imx_alloc_aligned(&s->stored, IMX_LOGIT_ROWS, s->n_vocab * sizeof(float), err));
     }
     return IMX_OK;
+}
+
+imx_status imx_scores_run(imx_scores *scores, const imx_scoring *scoring, imx_error *err) {
+    scorer s = {
+        .scoring = scoring,
+        .scores = scores,
+        .n_vocab = imx_model_n_vocab(scoring->model.model),
+        .n_threads = imx_thread_count(scoring->n_threads),
+    };
+    imx_status status;
+    IMX_TRY_GOTO(done, alloc_scores(&s, err));
+    IMX_TRY_GOTO(done, open_rows(&s, err));
+    IMX_TRY_GOTO(done, score_all(&s, err));
+done:
+    imx_logit_rows_close(&s.model);
+    imx_logit_rows_close(&s.base);
+    free(s.stored);
+    free(s.predictions);
+    return status;
 }
 
 imx_status imx_scores_new(imx_scores *scores, const imx_scored_model *model,
                           const imx_scored_model *base, const imx_corpus *corpus, int n_threads,
                           const imx_progress *progress, imx_error *err) {
-    scorer s = {
-        .scores = scores,
+    const imx_scoring scoring = {
+        .model = *model,
+        .base = base,
         .corpus = corpus,
-        .sides = {*model},
-        .n_sides = 1,
-        .n_vocab = imx_model_n_vocab(model->model),
-        .n_threads = imx_thread_count(n_threads),
+        .n_threads = n_threads,
+        .progress = progress,
     };
-    imx_status status;
-    if (base != NULL) {
-        s.sides[s.n_sides++] = *base;
-    }
-    IMX_TRY_GOTO(done, alloc_scores(scores, imx_scores_count(corpus), base != NULL, err));
-    IMX_TRY_GOTO(done, open_sides(&s, err));
-    IMX_TRY_GOTO(done, score_all(&s, progress, err));
-done:
-    for (size_t side = 0; side < s.n_sides; ++side) {
-        imx_head_close(s.heads[side]);
-        free(s.logits[side]);
-    }
-    return status;
+    return imx_scores_run(scores, &scoring, err);
 }
 
 void imx_scores_free(imx_scores *scores) {
@@ -196,20 +230,24 @@ void imx_scores_free(imx_scores *scores) {
     *scores = (imx_scores){0};
 }
 
-imx_estimate imx_estimate_mean(const double *x, size_t n) {
-    double sum = 0, sum2 = 0;
-    for (size_t i = 0; i < n; ++i) {
-        sum += x[i];
+imx_status imx_score_predictions(double *ln_p, const imx_scored_model *model,
+                                 const imx_prediction *predictions, size_t n, int n_threads,
+                                 imx_error *err) {
+    imx_logit_rows rows;
+    const int n_workers = imx_thread_count(n_threads);
+    imx_status status;
+    IMX_TRY_GOTO(done, imx_logit_rows_open(&rows, model, n_workers, err));
+    for (size_t first = 0; first < n; first += IMX_LOGIT_ROWS) {
+        const size_t n_block = imx_piece_len(n, first, IMX_LOGIT_ROWS);
+        IMX_TRY_GOTO(done, imx_logit_rows_load(&rows, predictions + first, n_block, err));
+#pragma omp parallel for num_threads(n_workers)
+        for (size_t i = 0; i < n_block; ++i) {
+            const float *logits = rows.logits + i * rows.n_vocab;
+            ln_p[first + i] = (double)logits[predictions[first + i].token] -
+                              imx_row_summarize(logits, rows.n_vocab).lse;
+        }
     }
-    const double mean = sum / (double)n;
-    for (size_t i = 0; i < n; ++i) {
-        sum2 += (x[i] - mean) * (x[i] - mean);
-    }
-    const double variance = sum2 / (double)n;
-    return (imx_estimate){mean, n > 1 ? sqrt(variance / (double)(n - 1)) : 0};
-}
-
-imx_estimate imx_estimate_exp(imx_estimate estimate) {
-    const double value = exp(estimate.value);
-    return (imx_estimate){value, value * estimate.error};
+done:
+    imx_logit_rows_close(&rows);
+    return status;
 }

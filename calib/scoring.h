@@ -5,14 +5,15 @@
 #ifndef IMX_CALIB_SCORING_H
 #define IMX_CALIB_SCORING_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "calib/corpus.h"
-#include "calib/evaluate.h"
+#include "calib/logit_rows.h"
+#include "calib/logits_base.h"
 #include "calib/model.h"
 #include "calib/residual_stream.h"
+#include "calib/score_statistics.h"
 #include "formats/error.h"
 #include "formats/progress.h"
 
@@ -26,11 +27,16 @@ typedef struct imx_scores {
     double *same_top; // (n) 1 where both models' best token is the same, else 0
 } imx_scores;
 
-// A model and its final hidden states of the corpus.
-typedef struct imx_scored_model {
-    const imx_model *model;
-    imx_residual_stream *hidden; // as imx_walk_run leaves it
-} imx_scored_model;
+// What is scored, and against what: at most one of the bases is not NULL.
+typedef struct imx_scoring {
+    imx_scored_model model;
+    const imx_scored_model *base;       // with the same vocabulary
+    const imx_logits_base *stored_base; // of the same chunks, and perhaps more behind them
+    imx_logits_writer *record;          // gets the model's predictions; may be NULL
+    const imx_corpus *corpus;
+    int n_threads;                // 0 = all processors
+    const imx_progress *progress; // may be NULL
+} imx_scoring;
 
 // Predictions that the corpus allows; 0 when every chunk is too short.
 size_t imx_scores_count(const imx_corpus *corpus);
@@ -38,17 +44,18 @@ size_t imx_scores_count(const imx_corpus *corpus);
 // Memory for scoring one model, its hidden states not counted.
 uint64_t imx_scores_bytes(const imx_model *model, const imx_corpus *corpus);
 
-// Scores `model`, against `base` unless that is NULL. *scores is the caller's to imx_scores_free,
-// also on failure.
+// *scores is the caller's to imx_scores_free, also on failure.
+imx_status imx_scores_run(imx_scores *scores, const imx_scoring *scoring, imx_error *err);
+
+// The same for `model`, against `base` unless that is NULL.
 imx_status imx_scores_new(imx_scores *scores, const imx_scored_model *model,
                           const imx_scored_model *base, const imx_corpus *corpus, int n_threads,
                           const imx_progress *progress, imx_error *err);
 void imx_scores_free(imx_scores *scores);
 
-// Mean of x (n) and its standard error, sqrt(variance / (n − 1)); the error of one value is 0.
-imx_estimate imx_estimate_mean(const double *x, size_t n);
-
-// exp of an estimate, its error to first order.
-imx_estimate imx_estimate_exp(imx_estimate estimate);
+// ln p (n) of each prediction, in any order of positions. Reports no progress.
+imx_status imx_score_predictions(double *ln_p, const imx_scored_model *model,
+                                 const imx_prediction *predictions, size_t n, int n_threads,
+                                 imx_error *err);
 
 #endif

@@ -30,7 +30,7 @@ static const imx_entry_statistics unknown = {
     .top_share = NAN,
 };
 
-static int compare_doubles(const void *a, const void *b) {
+static int compare_means(const void *a, const void *b) {
     const double x = *(const double *)a;
     const double y = *(const double *)b;
     return (x > y) - (x < y);
@@ -86,7 +86,7 @@ static void describe_profile(const double *a, uint64_t n, imx_entry_statistics *
 
 // Sorts `counts` (n).
 static void describe_coverage(double *counts, uint64_t n, imx_entry_statistics *out) {
-    qsort(counts, n, sizeof *counts, compare_doubles);
+    qsort(counts, n, sizeof *counts, compare_means);
     out->rows_min = counts[0];
     out->rows_median = counts[(n - 1) / 2];
     out->rows_max = counts[n - 1];
@@ -103,7 +103,7 @@ imx_status imx_entry_statistics_compute(const imx_imatrix_entry *entry, imx_entr
     IMX_TRY(imx_alloc_zeroed(&scratch, entry->n_mats * entry->n_cols, sizeof *scratch, err));
     out->n_values = gather_means(entry, scratch);
     if (out->n_values > 0) {
-        qsort(scratch, out->n_values, sizeof *scratch, compare_doubles);
+        qsort(scratch, out->n_values, sizeof *scratch, compare_means);
         describe_level(scratch, out->n_values, out);
         describe_profile(scratch, out->n_values, out);
     }

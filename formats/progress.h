@@ -18,6 +18,10 @@ typedef struct imx_progress_report {
     uint64_t work_total;
     uint64_t part_done; // of what is under way now: chunks of a layer; 0 of 0 when nothing counts
     uint64_t part_total;
+    const char *model;    // path of the one that is run, where there are several, else NULL; valid
+                          // as long as it is open
+    uint64_t model_index; // of n_models
+    uint64_t n_models;
 } imx_progress_report;
 
 // `report` is called from one thread at a time, may be NULL, and returns false to stop the work,

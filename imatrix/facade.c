@@ -41,6 +41,9 @@ static bool forward_report(void *context, const imx_progress_report *report) {
         .work_total = report->work_total,
         .part_done = report->part_done,
         .part_total = report->part_total,
+        .model = report->model,
+        .model_index = report->model_index,
+        .n_models = report->n_models,
     };
     return progress->report(progress->context, &published);
 }

@@ -23,8 +23,8 @@ void imatrix_file_close(imatrix_file *file) {
 }
 
 // Hands `file` over, or releases it after a failure.
-static imatrix_status hand_over(imatrix_file *file, imx_status status, const imx_error *err,
-                                imatrix_file **out, imatrix_error *error) {
+static imatrix_status publish_file(imatrix_file *file, imx_status status, const imx_error *err,
+                                   imatrix_file **out, imatrix_error *error) {
     if (status != IMX_OK) {
         imatrix_file_close(file);
         file = NULL;
@@ -33,7 +33,7 @@ static imatrix_status hand_over(imatrix_file *file, imx_status status, const imx
     return imx_publish_error(status, err, error);
 }
 
-static imx_status open_file(imatrix_file *file, const char *path, imx_error *err) {
+static imx_status read_imatrix(imatrix_file *file, const char *path, imx_error *err) {
     file->path = strdup(path);
     if (file->path == NULL) {
         return imx_fail_memory(err, strlen(path) + 1);
@@ -46,9 +46,9 @@ imatrix_status imatrix_file_open(imatrix_file **out, const char *path, imatrix_e
     imx_error err = {0};
     imx_status status = imx_alloc_zeroed(&file, 1, sizeof *file, &err);
     if (status == IMX_OK) {
-        status = open_file(file, path, &err);
+        status = read_imatrix(file, path, &err);
     }
-    return hand_over(file, status, &err, out, error);
+    return publish_file(file, status, &err, out, error);
 }
 
 // ---- what it holds -----------------------------------------------------------------------------
@@ -99,8 +99,8 @@ void imatrix_file_text(const imatrix_file *file, size_t i, imatrix_text_share *s
 
 // ---- made anew ---------------------------------------------------------------------------------
 
-static imx_status merge_files(imatrix_file *out, const imatrix_file *const *files,
-                              const double *weights, size_t n_files, imx_error *err) {
+static imx_status join_files(imatrix_file *out, const imatrix_file *const *files,
+                             const double *weights, size_t n_files, imx_error *err) {
     imx_merge_part *parts;
     if (n_files == 0) {
         return imx_fail(err, IMX_ERR_ARGUMENT, "no files to merge");
@@ -129,9 +129,9 @@ imatrix_status imatrix_file_merge(imatrix_file **out, const imatrix_file *const 
     imx_error err = {0};
     imx_status status = imx_alloc_zeroed(&file, 1, sizeof *file, &err);
     if (status == IMX_OK) {
-        status = merge_files(file, files, weights, n_files, &err);
+        status = join_files(file, files, weights, n_files, &err);
     }
-    return hand_over(file, status, &err, out, error);
+    return publish_file(file, status, &err, out, error);
 }
 
 imatrix_status imatrix_file_round(imatrix_file *file, uint32_t digits, imatrix_error *error) {

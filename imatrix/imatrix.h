@@ -67,6 +67,10 @@ typedef struct imatrix_progress_report {
     uint64_t work_total; // quantizing
     uint64_t part_done;  // of what is under way: chunks of a layer; 0 of 0 where nothing is counted
     uint64_t part_total;
+    const char *model;    // path of the one that is run, where there are several, else NULL; valid
+                          // during the job
+    uint64_t model_index; // of n_models
+    uint64_t n_models;
 } imatrix_progress_report;
 
 // `report` may be NULL; it returns false to stop the job with IMATRIX_ERR_INTERRUPTED.
@@ -137,8 +141,8 @@ typedef struct imatrix_collect_options {
     bool drop_tail;      // leave out chunks shorter than n_ctx; default false
     bool process_output; // statistics of the output head too; default false
     bool perplexity;     // compute the text's perplexity on the way; default false
-    bool all_experts;    // statistics of experts are of all tokens, not only of those that the router
-                         // sends them; what the model computes stays the same; default false
+    bool all_experts;    // statistics of experts are of all tokens, not only of those that they are
+                         // sent by the router; nothing else changes; default false
     bool parse_special;  // special tokens written in the text become their ids, except in the
                          // "messages" of JSONL; default false
     imatrix_precision precision; // default FAST
@@ -333,9 +337,18 @@ typedef struct imatrix_evaluate_options {
     size_t struct_size;
     const char *model_path; // required
     const char *base_path;  // what it was made from, or NULL
-    const char *text_path;  // required; for an honest figure, not the calibration text
-    uint32_t n_ctx;         // default 512
-    uint64_t max_chunks;    // 0 = all (default)
+    const char *text_path;  // required without base_logits_path; for an honest figure, not the
+                            // calibration text
+
+    // llama-perplexity's file of a model's predictions on a text, two bytes a token of the
+    // vocabulary for each scored position. `save_logits_path`: write that of the model.
+    // `base_logits_path`: read that of the base, instead of base_path and text_path; text and
+    // n_ctx are those it was written with. NULL = none (default).
+    const char *save_logits_path;
+    const char *base_logits_path;
+
+    uint32_t n_ctx;      // default 512
+    uint64_t max_chunks; // 0 = all (default)
     bool parse_special;
     int n_threads; // 0 = all processors (default)
     imatrix_progress progress;
@@ -346,16 +359,40 @@ typedef struct imatrix_estimate {
     double error; // standard error
 } imatrix_estimate;
 
+// Which values are picked out of many: the least, that with 0.1 % of them below it, and so on.
+typedef enum imatrix_quantile {
+    IMATRIX_MINIMUM,
+    IMATRIX_P0_1,
+    IMATRIX_P1,
+    IMATRIX_P5,
+    IMATRIX_P10,
+    IMATRIX_P25,
+    IMATRIX_MEDIAN,
+    IMATRIX_P75,
+    IMATRIX_P90,
+    IMATRIX_P95,
+    IMATRIX_P99,
+    IMATRIX_P99_9,
+    IMATRIX_MAXIMUM,
+    IMATRIX_N_QUANTILES,
+} imatrix_quantile;
+
 typedef struct imatrix_evaluation {
+    uint64_t n_ctx;    // tokens in a chunk
     uint64_t n_tokens; // run
     uint64_t n_scored; // predictions scored: the second half of every full chunk
     imatrix_estimate perplexity;
     bool has_base; // whether the rest is filled in
     imatrix_estimate base_perplexity;
-    imatrix_estimate ln_ratio;         // ln(perplexity / base_perplexity), paired
-    imatrix_estimate perplexity_ratio; // exp of it
-    imatrix_estimate kl_mean;          // KL(base || model) in nats per token
-    double kl_median, kl_p99, kl_max;
+    imatrix_estimate ln_ratio;              // ln(perplexity / base_perplexity), paired
+    imatrix_estimate perplexity_ratio;      // exp of it
+    imatrix_estimate perplexity_difference; // perplexity - base_perplexity, paired
+    double correlation;       // of both log-likelihoods, -1..1; NAN when one does not vary
+    imatrix_estimate kl_mean; // KL(base || model) in nats per token
+    double kl[IMATRIX_N_QUANTILES];
+    imatrix_estimate dp_mean; // change of the probability of the right token, -1..1
+    imatrix_estimate dp_rms;  // root of its mean square
+    double dp[IMATRIX_N_QUANTILES];
     imatrix_estimate top1; // share of positions where both would pick the same token, 0..1
 } imatrix_evaluation;
 
@@ -365,6 +402,71 @@ void imatrix_evaluate_options_init(imatrix_evaluate_options *options);
 // definitions: docs/evaluation.md.
 imatrix_status imatrix_evaluate(const imatrix_evaluate_options *options, imatrix_evaluation *result,
                                 imatrix_error *error);
+
+// ---------------------------------------------------------------------------------------------
+// Compare
+
+typedef struct imatrix_compare_options {
+    size_t struct_size;
+    const char *base_path;          // what the models were made from; required
+    const char *const *model_paths; // (n_models), at least one; they have the base's vocabulary
+    size_t n_models;
+    const char *text_path;    // required; for an honest figure, not the calibration text
+    const char *against_path; // one of model_paths, that all others are held against; NULL: each
+                              // against the best of the smaller ones (default)
+    uint32_t n_ctx;           // default 512
+    uint64_t max_chunks;      // 0 = all (default)
+    bool parse_special;
+    int n_threads; // 0 = all processors (default)
+    imatrix_progress progress;
+} imatrix_compare_options;
+
+typedef struct imatrix_compared_model {
+    size_t index;        // in model_paths
+    uint64_t file_bytes; // of all its shards
+    double bits_per_weight;
+    bool on_front; // no other is smaller or as small, and loses less
+    imatrix_evaluation evaluation;
+} imatrix_compared_model;
+
+typedef enum imatrix_verdict {
+    IMATRIX_NO_DIFFERENCE, // that could be measured: less than two standard errors
+    IMATRIX_BETTER,
+    IMATRIX_WORSE,
+} imatrix_verdict;
+
+// The means of differences at the same positions, model - against. Their errors take chunks of the
+// text, not positions, for independent.
+typedef struct imatrix_model_difference {
+    size_t model; // both are indices in imatrix_comparison.models
+    size_t against;
+    imatrix_estimate kl;           // of the KL divergence, in nats
+    imatrix_verdict kl_verdict;    // on the model
+    imatrix_estimate ln_ratio;     // of the negative log-likelihood: ln of the ratio of perplexities
+    imatrix_verdict ratio_verdict; // on the model
+} imatrix_model_difference;
+
+typedef struct imatrix_comparison {
+    uint64_t base_bytes; // of its file
+    double base_bits_per_weight;
+    uint64_t n_groups;              // that the errors of differences take for independent
+    imatrix_compared_model *models; // (n_models), largest file first, of equals the better first
+    size_t n_models;
+
+    // Of each model to the next smaller one, and to the best of all smaller ones or to that at
+    // against_path; none twice.
+    imatrix_model_difference *differences; // (n_differences)
+    size_t n_differences;
+} imatrix_comparison;
+
+void imatrix_compare_options_init(imatrix_compare_options *options);
+
+// Measures several models against one base, which is run once. All files are opened and checked
+// before the first is run. *result is the caller's to imatrix_comparison_free, also on failure.
+// Definitions: docs/compare.md.
+imatrix_status imatrix_compare(const imatrix_compare_options *options, imatrix_comparison *result,
+                               imatrix_error *error);
+void imatrix_comparison_free(imatrix_comparison *comparison);
 
 // ---------------------------------------------------------------------------------------------
 // Imatrix files

@@ -82,7 +82,7 @@ static void check_experts(checker *c, const imx_imatrix_entry *entry,
     }
 }
 
-static void check_entry(checker *c, const imx_imatrix_entry *entry, const imx_gguf_tensor *tensor) {
+static void check_fit(checker *c, const imx_imatrix_entry *entry, const imx_gguf_tensor *tensor) {
     const uint64_t n_values = entry->n_cols * entry->n_mats;
     const uint64_t n_zero = count_zero_columns(entry);
     if (!imx_statistics_fit(entry, tensor)) {
@@ -104,7 +104,7 @@ static void check_entry(checker *c, const imx_imatrix_entry *entry, const imx_gg
     }
 }
 
-static void check_tensor(checker *c, const imx_imatrix *imatrix, const imx_gguf_tensor *tensor) {
+static void check_weight(checker *c, const imx_imatrix *imatrix, const imx_gguf_tensor *tensor) {
     const imx_imatrix_entry *entry = imx_imatrix_find(imatrix, tensor->name);
     const bool is_in_layer = imx_layer_of(tensor->name) >= 0;
     if (imx_gguf_tensor_rows(tensor) == 1 || imx_mix_role_of(tensor->name) == IMX_MIX_ROLE_KEPT) {
@@ -112,7 +112,7 @@ static void check_tensor(checker *c, const imx_imatrix *imatrix, const imx_gguf_
     }
     c->report->n_weights += is_in_layer;
     if (entry != NULL) {
-        check_entry(c, entry, tensor);
+        check_fit(c, entry, tensor);
     } else if (is_in_layer) { // what feeds the head is collected on request only
         note(c, IMX_FINDING_MISSING, tensor->name, 0, 1);
     }
@@ -123,7 +123,7 @@ imx_status imx_statistics_check(imx_fit_report *report, const imx_imatrix *imatr
     checker c = {.report = report, .min_rows = min_rows, .err = err};
     *report = (imx_fit_report){0};
     for (size_t i = 0; i < model->n_tensors; ++i) {
-        check_tensor(&c, imatrix, &model->tensors[i]);
+        check_weight(&c, imatrix, &model->tensors[i]);
     }
     for (size_t i = 0; i < imatrix->n_entries; ++i) {
         if (imx_gguf_find_tensor(model, imatrix->entries[i].name) == NULL) {

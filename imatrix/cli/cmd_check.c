@@ -113,7 +113,7 @@ static void print_kind(const imatrix_check_result *result, imatrix_finding_kind 
     }
 }
 
-static void print_text(const verdict *v) {
+static void print_verdict(const verdict *v) {
     printf("%s for %s: statistics for %llu of the %llu weights in layers\n", v->path, v->model_path,
            (unsigned long long)v->result.n_covered, (unsigned long long)v->result.n_weights);
     for (int kind = 0; kind < IMATRIX_N_FINDING_KINDS; ++kind) {
@@ -151,7 +151,7 @@ static int check(const check_args *args, const imatrix_file *file, verdict *v) {
         v->hurts = v->hurts ||
                    (kinds[kind].hurts && count_kind(&v->result, (imatrix_finding_kind)kind) > 0);
     }
-    (args->json ? print_json : print_text)(v);
+    (args->json ? print_json : print_verdict)(v);
     free(v->result.findings);
     return v->hurts ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -141,10 +141,10 @@ static json_t *pack_experts(const imatrix_collect_result *result) {
     json_t *fewest = json_array();
     for (uint64_t i = 0; i < result->n_starved_experts && i < IMATRIX_N_NAMED_EXPERTS; ++i) {
         const imatrix_expert *expert = &result->starved[i];
-        json_array_append_new(
-            fewest, json_pack("{s:I, s:I, s:I}", "layer", (json_int_t)expert->layer, "expert",
-                              (json_int_t)expert->expert, "n_tokens",
-                              (json_int_t)expert->n_tokens));
+        json_array_append_new(fewest,
+                              json_pack("{s:I, s:I, s:I}", "layer", (json_int_t)expert->layer,
+                                        "expert", (json_int_t)expert->expert, "n_tokens",
+                                        (json_int_t)expert->n_tokens));
     }
     return json_pack("{s:I, s:I, s:i, s:o}", "n_experts", (json_int_t)result->n_experts,
                      "n_starved", (json_int_t)result->n_starved_experts, "few_tokens",

@@ -114,7 +114,7 @@ static void print_odd(const comparison *c, odd_kind kind) {
     }
 }
 
-static void print_text(const comparison *c) {
+static void print_comparison(const comparison *c) {
     printf("A: %s\nB: %s\n\n", c->paths[0], c->paths[1]);
     table_print(columns, c->weights, c->n_comparable, sizeof *c->weights);
     for (int kind = 0; kind < N_ODD_KINDS; ++kind) {
@@ -154,8 +154,8 @@ static void print_json(const comparison *c) {
 
 // ---- the command -------------------------------------------------------------------------------
 
-static int compare(const diff_args *args, const imatrix_file *a, const imatrix_file *b,
-                   comparison *c) {
+static int diff_files(const diff_args *args, const imatrix_file *a, const imatrix_file *b,
+                      comparison *c) {
     imatrix_error error;
     if (imatrix_file_compare(a, b, &c->weights, &c->n, &error) != IMATRIX_OK) {
         return console_error(&error);
@@ -165,7 +165,7 @@ static int compare(const diff_args *args, const imatrix_file *a, const imatrix_f
         !table_sort(columns, args->sort, c->weights, c->n_comparable, sizeof *c->weights)) {
         return console_out_of_memory();
     }
-    (args->json ? print_json : print_text)(c);
+    (args->json ? print_json : print_comparison)(c);
     return EXIT_SUCCESS;
 }
 
@@ -181,7 +181,7 @@ static int open_and_compare(const diff_args *args, char **paths) {
     int exit_status;
     if (imatrix_file_open(&a, paths[0], &error) == IMATRIX_OK &&
         imatrix_file_open(&b, paths[1], &error) == IMATRIX_OK) {
-        exit_status = compare(args, a, b, &c);
+        exit_status = diff_files(args, a, b, &c);
     } else {
         exit_status = console_error(&error);
     }
@@ -207,7 +207,7 @@ static int run_diff(const cli_command *command, int argc, char **argv) {
     return open_and_compare(&args, argv + 1);
 }
 
-static void print_columns(void) {
+static void print_difference_columns(void) {
     printf("\nColumns:\n");
     table_explain(columns);
 }
@@ -218,6 +218,6 @@ const cli_command diff_command = {
     .usage = "A B [--sort COLUMN] [--json]",
     .examples = examples,
     .options = rows,
-    .more_help = print_columns,
+    .more_help = print_difference_columns,
     .run = run_diff,
 };

@@ -7,10 +7,13 @@
 
 #include "imatrix/cli/commands.h"
 #include "imatrix/cli/console.h"
+#include "imatrix/cli/eval_report.h"
 #include "imatrix/imatrix.h"
 
 typedef struct eval_args {
     imatrix_evaluate_options options;
+    const char *logits_path; // to read with kl_divergence, else to write
+    bool kl_divergence;
     bool json;
 } eval_args;
 
@@ -21,6 +24,9 @@ static const option_row rows[] = {
     {OPTION_STRING, "model", 'm', FIELD(options.model_path), "FILE", "model in GGUF, of any type"},
     {OPTION_STRING, "file", 'f', FIELD(options.text_path), "FILE", "text; another one than the model was calibrated on"},
     {OPTION_STRING, "base", 0, FIELD(options.base_path), "FILE", "the model it was made from: adds KL divergence and agreement"},
+    {OPTION_STRING, "kl-divergence-base", 0, FIELD(logits_path), "FILE", "write the model's predictions as llama-perplexity does, for --kl-divergence"},
+    {OPTION_STRING, "save-all-logits", 0, FIELD(logits_path), "FILE", NULL},
+    {OPTION_TRUE, "kl-divergence", 0, FIELD(kl_divergence), NULL, "take the file of --kl-divergence-base for the base, its text for -f"},
     {OPTION_U32, "ctx-size", 'c', FIELD(options.n_ctx), "N", "tokens in a chunk; the second half of each is scored [512]", 4, 1 << 20},
     {OPTION_U64, "chunks", 0, FIELD(options.max_chunks), "N", "run at most N chunks, -1 = all [all]", 1, UINT32_MAX},
     {OPTION_TRUE, "parse-special", 0, FIELD(options.parse_special), NULL, "special tokens written in the text become their ids"},
@@ -36,48 +42,44 @@ static const char *const examples[] = {
     NULL,
 };
 
-static void print_result(const imatrix_evaluation *r) {
-    printf("Perplexity            %12.4f +/- %.4f\n", r->perplexity.value, r->perplexity.error);
-    if (r->has_base) {
-        printf("Base perplexity       %12.4f +/- %.4f\n", r->base_perplexity.value,
-               r->base_perplexity.error);
-        printf("Perplexity ratio      %12.6f +/- %.6f\n", r->perplexity_ratio.value,
-               r->perplexity_ratio.error);
-        printf("ln(perplexity ratio)  %12.6f +/- %.6f\n", r->ln_ratio.value, r->ln_ratio.error);
-        printf("KL divergence, mean   %12.6f +/- %.6f nats\n", r->kl_mean.value, r->kl_mean.error);
-        printf("KL divergence, median %12.6f\n", r->kl_median);
-        printf("KL divergence, 99 %%   %12.6f\n", r->kl_p99);
-        printf("KL divergence, max    %12.6f\n", r->kl_max);
-        printf("Same top token        %12.3f +/- %.3f %%\n", 100.0 * r->top1.value,
-               100.0 * r->top1.error);
-    }
-    printf("Scored                %12llu of %llu tokens\n", (unsigned long long)r->n_scored,
-           (unsigned long long)r->n_tokens);
-}
-
-static void set_estimate(json_t *root, const char *key, imatrix_estimate estimate) {
-    json_object_set_new(root, key,
-                        json_pack("{s:f, s:f}", "value", estimate.value, "error", estimate.error));
-}
-
-static void print_json(const eval_args *args, const imatrix_evaluation *r) {
-    json_t *root =
-        json_pack("{s:s, s:s, s:I, s:I, s:I}", "model", args->options.model_path, "text",
-                  args->options.text_path, "n_ctx", (json_int_t)args->options.n_ctx, "n_tokens",
-                  (json_int_t)r->n_tokens, "n_scored", (json_int_t)r->n_scored);
-    set_estimate(root, "perplexity", r->perplexity);
-    if (r->has_base) {
-        json_object_set_new(root, "base", json_string(args->options.base_path));
-        set_estimate(root, "base_perplexity", r->base_perplexity);
-        set_estimate(root, "perplexity_ratio", r->perplexity_ratio);
-        set_estimate(root, "ln_ratio", r->ln_ratio);
-        set_estimate(root, "kl_mean", r->kl_mean);
-        json_object_set_new(root, "kl_median", json_real(r->kl_median));
-        json_object_set_new(root, "kl_p99", json_real(r->kl_p99));
-        json_object_set_new(root, "kl_max", json_real(r->kl_max));
-        set_estimate(root, "top1", r->top1);
+static void print_json(const eval_args *args, const imatrix_evaluation *result) {
+    json_t *root = eval_report_pack(result);
+    const imatrix_evaluate_options *options = &args->options;
+    const struct {
+        const char *key, *path;
+    } files[] = {
+        {"model", options->model_path},
+        {"text", options->text_path},
+        {"base", options->base_path},
+        {"base_logits", options->base_logits_path},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; ++i) {
+        if (files[i].path != NULL) {
+            json_object_set_new(root, files[i].key, json_string(files[i].path));
+        }
     }
     console_print_json(root);
+}
+
+// Sorts out what the options mean together; EXIT_SUCCESS or what usage_error returns.
+static int settle_options(const cli_command *command, eval_args *args) {
+    imatrix_evaluate_options *options = &args->options;
+    if (args->kl_divergence && args->logits_path == NULL) {
+        return usage_error(command, "--kl-divergence needs the base's predictions "
+                                    "(--kl-divergence-base FILE)");
+    }
+    if (args->kl_divergence && options->base_path != NULL) {
+        return usage_error(command, "--base and --kl-divergence are two ways to give a base");
+    }
+    if (options->model_path == NULL || (options->text_path == NULL && !args->kl_divergence)) {
+        return usage_error(command, "a model (-m) and a text (-f) are needed");
+    }
+    if (args->kl_divergence) {
+        options->text_path = NULL;
+    }
+    *(args->kl_divergence ? &options->base_logits_path : &options->save_logits_path) =
+        args->logits_path;
+    return EXIT_SUCCESS;
 }
 
 static int run_eval(const cli_command *command, int argc, char **argv) {
@@ -87,8 +89,9 @@ static int run_eval(const cli_command *command, int argc, char **argv) {
     if (parse_options_only(command, argc, argv, &args, &exit_status) < 0) {
         return exit_status;
     }
-    if (args.options.model_path == NULL || args.options.text_path == NULL) {
-        return usage_error(command, "a model (-m) and a text (-f) are needed");
+    exit_status = settle_options(command, &args);
+    if (exit_status != EXIT_SUCCESS) {
+        return exit_status;
     }
 
     console_progress display;
@@ -103,7 +106,7 @@ static int run_eval(const cli_command *command, int argc, char **argv) {
     if (args.json) {
         print_json(&args, &result);
     } else {
-        print_result(&result);
+        eval_report_print(&result);
     }
     return EXIT_SUCCESS;
 }

@@ -76,7 +76,7 @@ static void warn_of_differences(const merge_args *args, char **paths) {
     }
 }
 
-static int merge_files(const merge_args *args, char **paths) {
+static int merge_opened(const merge_args *args, char **paths) {
     imatrix_error error;
     imatrix_file *merged;
     warn_of_differences(args, paths);
@@ -96,7 +96,7 @@ static int open_and_merge(const merge_args *args, char **paths) {
             return console_error(&error);
         }
     }
-    return merge_files(args, paths);
+    return merge_opened(args, paths);
 }
 
 static int merge(const cli_command *command, merge_args *args, char **paths) {

@@ -181,7 +181,7 @@ static void print_experts(const content *c) {
     free(sparse);
 }
 
-static void print_text(const content *c) {
+static void print_content(const content *c) {
     print_origin(c);
     printf("\n");
     table_print(weight_columns, c->weights, c->info.n_entries, sizeof *c->weights);
@@ -220,7 +220,7 @@ static void print_json(const content *c) {
 
 // ---- the command -------------------------------------------------------------------------------
 
-static int show(const show_args *args, content *c) {
+static int show_file(const show_args *args, content *c) {
     imatrix_error error;
     imatrix_file_get_info(c->file, &c->info);
     c->weights = calloc(c->info.n_entries, sizeof *c->weights);
@@ -236,7 +236,7 @@ static int show(const show_args *args, content *c) {
                                           sizeof *c->weights)) {
         return console_out_of_memory();
     }
-    (args->json ? print_json : print_text)(c);
+    (args->json ? print_json : print_content)(c);
     return EXIT_SUCCESS;
 }
 
@@ -247,7 +247,7 @@ static int open_and_show(const show_args *args, const char *path) {
         return console_error(&error);
     }
     content c = {.path = path, .file = file};
-    const int exit_status = show(args, &c);
+    const int exit_status = show_file(args, &c);
     free(c.weights);
     free(c.layers);
     imatrix_file_close(file);
@@ -270,7 +270,7 @@ static int run_show(const cli_command *command, int argc, char **argv) {
     return open_and_show(&args, argv[1]);
 }
 
-static void print_columns(void) {
+static void print_weight_columns(void) {
     printf("\nColumns:\n");
     table_explain(weight_columns);
 }
@@ -282,6 +282,6 @@ const cli_command show_command = {
     .usage = "FILE [--sort COLUMN] [--json]",
     .examples = examples,
     .options = rows,
-    .more_help = print_columns,
+    .more_help = print_weight_columns,
     .run = run_show,
 };

@@ -10,6 +10,7 @@
 extern const cli_command collect_command;
 extern const cli_command quantize_command;
 extern const cli_command eval_command;
+extern const cli_command compare_command;
 extern const cli_command show_command;
 extern const cli_command diff_command;
 extern const cli_command merge_command;

@@ -14,6 +14,7 @@ static const cli_command *const commands[] = {
     &collect_command,
     &quantize_command,
     &eval_command,
+    &compare_command,
     &inspect_command,
     &show_command,
     &diff_command,

@@ -155,11 +155,12 @@ def profile(args, kind):
         share, what = line.split("%", 1)
         part = next(p for p, words in PARTS.items() if any(word in what for word in words))
         shares[part] += float(share)
+    total = sum(shares.values())  # each line is rounded
     print_row([f"{kind}: part", "share of the time"])
     print_row(["---", "---"])
     for part, share in shares.items():
-        print_row([part, f"{share:.1f} %"])
-    seconds = cpu * shares["matrix products"] / 100
+        print_row([part, f"{100 * share / total:.1f} %"])
+    seconds = cpu * shares["matrix products"] / total
     print(f"\nProducts: {number_of_operations(args) / seconds / 1e9:.0f} GFLOP/s a thread\n")
 
 

@@ -63,14 +63,11 @@ def read_keys(file):
     return n_tensors, keys
 
 
-def main():
-    if len(sys.argv) != 4:
-        sys.exit(__doc__)
-    with open(sys.argv[2], "rb") as trained:
-        _, lent = read_keys(trained)
-    with open(sys.argv[1], "rb") as model, open(sys.argv[3], "wb") as out:
+def copy_with_keys(source, lent, target):
+    """Copies a model with further keys: name -> bytes, as read_keys gives them."""
+    with open(source, "rb") as model, open(target, "wb") as out:
         n_tensors, keys = read_keys(model)
-        keys.update((name, key) for name, key in lent.items() if name.startswith(b"tokenizer."))
+        keys.update(lent)
         start = model.tell()
         for _ in range(n_tensors):
             skip_tensor(model)
@@ -79,6 +76,15 @@ def main():
         out.write(header + bytes(-len(header) % ALIGNMENT))
         model.seek(-model.tell() % ALIGNMENT, 1)
         shutil.copyfileobj(model, out)
+
+
+def main():
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    with open(sys.argv[2], "rb") as trained:
+        _, keys = read_keys(trained)
+    lent = {name: key for name, key in keys.items() if name.startswith(b"tokenizer.")}
+    copy_with_keys(sys.argv[1], lent, sys.argv[3])
 
 
 if __name__ == "__main__":

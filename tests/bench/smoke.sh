@@ -23,13 +23,15 @@ grep -q '"type": "Q4_K", "effort": "best", "isa": "plain"' "$scratch/encoders" |
 "$bench/bench_tokenizer.py" --program "$BENCH_TOKENIZER" --text "$heldout" --megabytes 0.01 --turns 1 \
     "$model" | grep -q '^| manuals' || fail "bench_tokenizer.py has no row"
 
-"$BENCH_PRODUCTS" --rows 16 --threads 1 | grep -qE '^f32 +2048 x 2048' || fail "bench_products has no line"
+"$BENCH_PRODUCTS" --rows 16 --threads 1 > "$scratch/products"
+grep -qE '^f32 +2048 x 2048' "$scratch/products" || fail "bench_products has no line: $(< "$scratch/products")"
 "$bench/bench_collect.py" --program "$IMATRIX" --make-model "$MAKE_MODEL" --vocab "$model" --text "$heldout" \
     --shape "--embd 256 --kv 64 --ff 512 --vocab 4096" --layers 1 --chunks 1 --turns 1 --work "$scratch" bf16 |
     grep -q '^| bf16 | ' || fail "bench_collect.py has no row"
 
 "$bench/digits.py" --program "$IMATRIX" --model "$scratch/model.gguf" --imatrix "$scratch/imatrix.gguf" \
-    --work "$scratch/digits" | grep -q '^| 3 | ' || fail "digits.py has no row"
+    --work "$scratch/digits" > "$scratch/digits.md"
+grep -q '^| 3 | ' "$scratch/digits.md" || fail "digits.py has no row: $(< "$scratch/digits.md")"
 
 head -c 8000 "$heldout" > "$scratch/text"
 "$bench/quality.py" --program "$IMATRIX" --model "$model" --text "$scratch/text" --chunks 1 \

@@ -83,8 +83,8 @@ static inline uint64_t golden_product(const golden_model *model, const char **te
     uint64_t product = 1;
     while (isalnum((unsigned char)**text)) {
         char *end = (char *)(uintptr_t)(*text + 1);
-        product *= isdigit((unsigned char)**text) ? strtoull(*text, &end, 10)
-                                                  : golden_size(model, **text);
+        product *=
+            isdigit((unsigned char)**text) ? strtoull(*text, &end, 10) : golden_size(model, **text);
         *text = end;
     }
     return product;
@@ -217,21 +217,15 @@ static inline void golden_list_all(golden_file *file) {
 static const struct golden_spread {
     const char *text;
     int mean;
-    const char *half;  // a number in words; NULL: so that a product is about as large as its input
-    bool is_added; // to what goes from layer to layer: M makes it smaller
+    const char *half; // a number in words; NULL: so that a product is about as large as its input
+    bool is_added;    // to what goes from layer to layer: M makes it smaller
 } golden_spreads[] = {
-    {".scales", 80, "48", false},
-    {".scale", 64, "24", false},
-    {".bias", 0, "32", false},
-    {"post_", 64, "32", true},
-    {"norm", 64, "32", false},
-    {"attn_sinks", 0, "128", false},
-    {"rope_", 160, "96", false},
-    {"position_embd", 0, "64", false},
-    {"token_embd", 0, "B", false},
-    {"attn_output", 0, NULL, true},
-    {"ffn_down", 0, NULL, true},
-    {"", 0, NULL, false},
+    {".scales", 80, "48", false},  {".scale", 48, "12", false},
+    {".bias", 0, "32", false},     {"post_", 64, "32", true},
+    {"norm", 64, "32", false},     {"attn_sinks", 0, "128", false},
+    {"rope_", 160, "96", false},   {"position_embd", 0, "64", false},
+    {"token_embd", 0, "B", false}, {"attn_output", 0, NULL, true},
+    {"ffn_down", 0, NULL, true},   {"", 0, NULL, false},
 };
 
 // FNV-1a of both names (Fowler, Noll and Vo).
@@ -277,8 +271,8 @@ static inline void golden_fill(const golden_model *model, const golden_tensor *t
         ++spread;
     }
     const char *words = spread->half;
-    const int half = words != NULL ? (int)golden_number(model, &words)
-                                   : golden_product_half(tensor->dims[0]);
+    const int half =
+        words != NULL ? (int)golden_number(model, &words) : golden_product_half(tensor->dims[0]);
     const uint64_t divisor = spread->is_added ? UINT64_C(1) << golden_size(model, 'M') : 1;
     const float unit = 1.0f / (float)(GOLDEN_UNIT * GOLDEN_UNIT * divisor);
     uint64_t state = golden_seed(model->name, tensor->name);

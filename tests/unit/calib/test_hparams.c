@@ -261,9 +261,10 @@ static void test_scale_of_latent_attention(void **state) {
             .head_dim_v_latent = 8,
             .rope_scaling = cases[i].scaling,
             .rope_factor = 40,
+            .rope_attention_factor = 0.75f,
             .yarn_log_multiplier = cases[i].key,
         };
-        const double m = 1 + cases[i].m_of * growth;
+        const double m = 0.75 * (1 + cases[i].m_of * growth);
         assert_int_equal(imx_finish_deepseek2(&hparams, NULL, NULL), IMX_OK);
         assert_true(fabs((double)hparams.attention_scale - m * m / 4) < 1e-6);
         assert_true(hparams.yarn_log_multiplier == cases[i].left);

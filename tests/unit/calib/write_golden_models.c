@@ -36,6 +36,16 @@ static imx_status write_weights(const golden_model *model, FILE *file, imx_error
     return golden_write(model, NULL, file, err);
 }
 
+// The sizes of the wide model: of a letter that comes twice the first counts.
+static void widen(const golden_model *model, char *sizes, size_t n_bytes) {
+    const unsigned long long n_embd = 8 * golden_size(model, 'E');
+    const unsigned long long n_heads = 8 * golden_size(model, 'H');
+    const unsigned long long n_groups = golden_size(model, 'G');
+    const bool is_grouped = n_groups < golden_size(model, 'H');
+    snprintf(sizes, n_bytes, "E%llu H%llu G%llu F256 W256 S256 A256 C256 N32 V96 %s", n_embd,
+             n_heads, is_grouped ? n_groups : n_heads, model->sizes);
+}
+
 typedef imx_status write_fn(const golden_model *model, FILE *file, imx_error *err);
 
 static imx_status write_file(const golden_model *model, const char *folder, const char *ending,
@@ -60,20 +70,28 @@ static imx_status write_model(const golden_model *model, const char *folder, imx
 
 int main(int n_args, char **args) {
     imx_error err;
-    if (n_args != 2 && n_args != 3) {
-        fprintf(stderr, "usage: %s FOLDER [NAME]\n", args[0]);
+    const bool is_wide = n_args > 1 && strcmp(args[1], "--wide") == 0;
+    const int n_words = n_args - 1 - is_wide;
+    char **words = args + 1 + is_wide;
+    if (n_words != 1 && n_words != 2) {
+        fprintf(stderr, "usage: %s [--wide] FOLDER [NAME]\n", args[0]);
         return 2;
     }
     for (size_t i = 0; i < GOLDEN_N_MODELS; ++i) {
-        const golden_model *model = &golden_models[i];
-        if (n_args == 3 && strcmp(args[2], model->name) != 0) {
+        golden_model model = golden_models[i];
+        char sizes[2 * GOLDEN_MAX_WORD];
+        if (n_words == 2 && strcmp(words[1], model.name) != 0) {
             continue;
         }
-        if (write_model(model, args[1], &err) != IMX_OK) {
-            fprintf(stderr, "%s: %s\n", model->name, err.message);
+        if (is_wide) {
+            widen(&model, sizes, sizeof sizes);
+            model.sizes = sizes;
+        }
+        if (write_model(&model, words[0], &err) != IMX_OK) {
+            fprintf(stderr, "%s: %s\n", model.name, err.message);
             return 1;
         }
-        printf("%s\n", model->name);
+        printf("%s\n", model.name);
     }
     return 0;
 }

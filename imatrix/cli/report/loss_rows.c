@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+
+#include "imatrix/cli/report/loss_rows.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "imatrix/cli/report/fields.h"
+
+static const double same_size = 1.001;
+
+// The plan by which `model` was written, or NULL: paths may differ where the files were moved, the
+// names do not.
+static const json_t *find_plan(const report_inputs *inputs, const char *model) {
+    for (size_t i = 0; i < inputs->n; ++i) {
+        const char *output = field_text(inputs->items[i].root, "output");
+        if (inputs->items[i].kind == INPUT_QUANTIZE &&
+            strcmp(input_base_name(output), input_base_name(model)) == 0) {
+            return inputs->items[i].root;
+        }
+    }
+    return NULL;
+}
+
+static void append_evaluation(json_t *rows, const report_inputs *inputs, const json_t *evaluation) {
+    const char *model = field_text(evaluation, "model");
+    const json_t *plan = find_plan(inputs, model);
+    json_t *row = json_copy((json_t *)(uintptr_t)evaluation);
+    json_object_set_new(row, "file", json_string(model));
+    if (plan != NULL) {
+        json_object_set(row, "bytes", json_object_get(plan, "disk_bytes"));
+        json_object_set(row, "bits_per_weight", json_object_get(plan, "bits_per_weight"));
+    }
+    json_array_append_new(rows, row);
+}
+
+static void append_candidates(json_t *rows, const json_t *comparison) {
+    size_t i;
+    json_t *candidate;
+    json_array_foreach(json_object_get(comparison, "candidates"), i, candidate) {
+        json_array_append_new(rows, json_copy(candidate));
+    }
+}
+
+// ---- labels ------------------------------------------------------------------------------------
+
+static const char *name_of(const json_t *row) {
+    return input_base_name(field_text(row, "file"));
+}
+
+// How many characters all names begin with alike, up to a dash or a dot.
+static size_t common_start(const json_t *rows) {
+    const char *first = name_of(json_array_get(rows, 0));
+    size_t n = json_array_size(rows) > 1 ? strlen(first) : 0;
+    size_t i;
+    const json_t *row;
+    json_array_foreach(rows, i, row) {
+        const char *name = name_of(row);
+        size_t same = 0;
+        while (same < n && name[same] == first[same]) {
+            ++same;
+        }
+        n = same;
+    }
+    while (n > 0 && first[n - 1] != '-' && first[n - 1] != '.') {
+        --n;
+    }
+    return n;
+}
+
+static void set_labels(const json_t *rows) {
+    static const char ending[] = ".gguf";
+    const size_t n_ending = sizeof ending - 1;
+    const size_t start = common_start(rows);
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row) {
+        const char *label = name_of(row) + start;
+        const size_t n = strlen(label);
+        const bool ends = n > n_ending && strcmp(label + n - n_ending, ending) == 0;
+        json_object_set_new(row, "label", json_stringn(label, ends ? n - n_ending : n));
+    }
+}
+
+// ---- order -------------------------------------------------------------------------------------
+
+static bool is_beaten(const json_t *rows, const json_t *row) {
+    size_t i;
+    const json_t *other;
+    json_array_foreach(rows, i, other) {
+        if (field_number(other, "bytes") <= same_size * field_number(row, "bytes") &&
+            field_number(other, "kl_mean") < field_number(row, "kl_mean")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void mark_front(const json_t *rows) {
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row) {
+        const double place = field_number(row, "bytes") * field_number(row, "kl_mean");
+        json_object_set_new(row, "on_front",
+                            json_boolean(!isnan(place) && !is_beaten(rows, row)));
+    }
+}
+
+static int compare_sizes(const void *a, const void *b) {
+    const double x = field_number(*(const json_t *const *)a, "bytes");
+    const double y = field_number(*(const json_t *const *)b, "bytes");
+    if (isnan(x) || isnan(y)) {
+        return isnan(x) - isnan(y);
+    }
+    return (x > y) - (x < y);
+}
+
+// The rows by size, in an array of their own.
+static json_t *sort_rows(json_t *rows) {
+    const size_t n = json_array_size(rows);
+    json_t **sorted = calloc(n + 1, sizeof(*sorted));
+    json_t *array = json_array();
+    for (size_t i = 0; sorted != NULL && i < n; ++i) {
+        sorted[i] = json_array_get(rows, i);
+    }
+    if (sorted != NULL) {
+        qsort(sorted, n, sizeof(*sorted), compare_sizes);
+    }
+    for (size_t i = 0; sorted != NULL && i < n; ++i) {
+        json_array_append(array, sorted[i]);
+    }
+    free(sorted);
+    json_decref(rows);
+    return array;
+}
+
+json_t *loss_rows_new(const report_inputs *inputs) {
+    json_t *rows = json_array();
+    for (size_t i = 0; i < inputs->n; ++i) {
+        const report_input *input = &inputs->items[i];
+        if (input->kind == INPUT_COMPARE) {
+            append_candidates(rows, input->root);
+        } else if (input->kind == INPUT_EVAL) {
+            append_evaluation(rows, inputs, input->root);
+        }
+    }
+    set_labels(rows);
+    mark_front(rows);
+    return sort_rows(rows);
+}
