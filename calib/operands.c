@@ -169,6 +169,10 @@ const imx_operand_kind *imx_operand_kind_of(imx_operands operands) {
     return &kinds[operands];
 }
 
+imx_precision imx_precision_by_default(void) {
+    return imx_gemm_has_bf16() ? IMX_PRECISION_FAST : IMX_PRECISION_EXACT;
+}
+
 imx_operands imx_operands_for(imx_precision precision) {
     static const imx_operands table[2][2] = {
         [IMX_PRECISION_EXACT] = {IMX_OPERANDS_F32, IMX_OPERANDS_BF16_PARTS},

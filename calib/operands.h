@@ -17,6 +17,10 @@
 //     fast   |error| <= (2⁻²⁴ · (k + 8) + 2 u + u²) · sum of |a b|
 typedef enum imx_precision { IMX_PRECISION_EXACT, IMX_PRECISION_FAST } imx_precision;
 
+// fast where a matrix unit makes it several times as fast as exact, else exact, which then costs the
+// same.
+imx_precision imx_precision_by_default(void);
+
 typedef enum imx_operands {
     IMX_OPERANDS_F32,       // exact: as they are
     IMX_OPERANDS_ROUNDED,   // fast: f32 rounded to bf16

@@ -81,6 +81,9 @@ static imx_status read_hellaswag(imx_task_file *file, imx_error *err) {
     line_reader reader = read_lines(file);
     imx_str lines[HELLASWAG_LINES];
     while (next_line(&reader, &lines[0])) {
+        if (lines[0].len == 0) {
+            continue;
+        }
         for (size_t i = 1; i < HELLASWAG_LINES; ++i) {
             if (!next_line(&reader, &lines[i])) {
                 return imx_fail(err, IMX_ERR_FORMAT,
@@ -239,11 +242,13 @@ static imx_status read_multiple_choice(imx_task_file *file, imx_error *err) {
     IMX_TRY(take_bytes(&reader, (uint64_t)n_tasks * 4, &offsets));
     for (uint32_t i = 0; i < n_tasks; ++i) {
         const uint64_t offset = imx_load_le(offsets + (size_t)4 * i, 4);
-        if (offset > file->map.size_bytes) {
+        if (offset < reader.place || offset > file->map.size_bytes) {
             return imx_fail(err, IMX_ERR_FORMAT,
-                            "%s: task %" PRIu32 " of %" PRIu32 " begins at byte %" PRIu64
-                            " of %" PRIu64 "; the file is truncated, or no multiple-choice tasks",
-                            file->map.path, i + 1, n_tasks, offset, file->map.size_bytes);
+                            "%s: task %" PRIu32 " of %" PRIu32 " is said to begin at byte %" PRIu64
+                            ", and the one before it ends at %" PRIu64 " of %" PRIu64
+                            "; the file is truncated, or no multiple-choice tasks",
+                            file->map.path, i + 1, n_tasks, offset, reader.place,
+                            file->map.size_bytes);
         }
         reader.place = offset;
         IMX_TRY(take_task(&reader, file));

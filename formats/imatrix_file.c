@@ -60,6 +60,7 @@ void imx_imatrix_free(imx_imatrix *imatrix) {
     free(imatrix->origin.model_name);
     free(imatrix->origin.model_hash);
     free(imatrix->origin.text_hash);
+    free(imatrix->origin.precision);
     free(imatrix->origin.left_out_chunks);
     free(imatrix);
 }

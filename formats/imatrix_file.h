@@ -42,6 +42,7 @@ typedef struct imx_imatrix_origin {
     char *model_name;    // base name of the model file
     char *model_hash;    // XXH3-128 of the model file, 32 hex digits
     char *text_hash;     // XXH3-128 of the text bytes, 32 hex digits
+    char *precision;     // of the products it was collected with: "exact" or "fast"
     uint64_t n_tokens;   // tokens that were run
     uint32_t digits;     // decimal digits that the sums were rounded to
     bool all_experts;    // experts saw tokens that the router had not sent them

@@ -43,6 +43,7 @@ static const struct {
     {"imatrix.calibration.model_name", offsetof(imx_imatrix_origin, model_name)},
     {"imatrix.calibration.model_hash", offsetof(imx_imatrix_origin, model_hash)},
     {"imatrix.calibration.text_hash", offsetof(imx_imatrix_origin, text_hash)},
+    {"imatrix.calibration.precision", offsetof(imx_imatrix_origin, precision)},
 };
 
 enum { N_ORIGIN_STRINGS = sizeof origin_strings / sizeof origin_strings[0] };

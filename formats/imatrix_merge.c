@@ -138,6 +138,8 @@ static imx_status merge_origins(imx_imatrix_origin *out, const imx_merge_part *p
                         err));
     IMX_TRY(copy_agreed(&out->model_hash, parts, n_parts, offsetof(imx_imatrix_origin, model_hash),
                         err));
+    IMX_TRY(copy_agreed(&out->precision, parts, n_parts, offsetof(imx_imatrix_origin, precision),
+                        err));
     if (options_agree(parts, n_parts)) {
         out->has_options = true;
         out->parse_special = parts[0].imatrix->origin.parse_special;

@@ -10,6 +10,7 @@
 
 #include "calib/collect.h"
 #include "calib/corpus.h"
+#include "calib/operands.h"
 #include "formats/atomic_file.h"
 #include "formats/imatrix_file.h"
 #include "formats/imatrix_rounding.h"
@@ -22,7 +23,7 @@ void imatrix_collect_options_init(imatrix_collect_options *options) {
         .struct_size = sizeof *options,
         .format = IMATRIX_FORMAT_ZST,
         .n_ctx = 512,
-        .precision = IMATRIX_PRECISION_FAST,
+        .precision = (imatrix_precision)imx_precision_by_default(),
         .checkpoint_seconds = 600,
     };
 }
@@ -76,6 +77,8 @@ static imx_status record_origin(imx_imatrix *imatrix, const imatrix_collect_opti
     IMX_TRY(set_string(&origin->program, IMX_PROGRAM, err));
     IMX_TRY(set_string(&origin->model_name, imx_base_name(options->model_path), err));
     IMX_TRY(set_string(&origin->model_hash, model_hash, err));
+    IMX_TRY(set_string(&origin->precision,
+                       options->precision == IMATRIX_PRECISION_FAST ? "fast" : "exact", err));
     origin->has_options = true;
     origin->parse_special = options->parse_special;
     origin->process_output = options->process_output;

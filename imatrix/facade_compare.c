@@ -50,7 +50,8 @@ static imx_status check_options(const imatrix_compare_options *options, imx_erro
                         "imatrix_compare_options was not initialised by this version's _init");
     }
     if (options->base_path == NULL || options->n_models == 0 || options->text_path == NULL) {
-        return imx_fail(err, IMX_ERR_ARGUMENT, "a base, a model made from it and a text are needed");
+        return imx_fail(err, IMX_ERR_ARGUMENT,
+                        "a base, a model made from it and a text are needed");
     }
     return IMX_OK;
 }
@@ -147,8 +148,8 @@ static imx_status publish(const inputs *in, size_t reference, imatrix_comparison
     result->n_models = n;
     result->base_bytes = imx_model_file_bytes(in->base);
     result->base_bits_per_weight = bits_per_weight(imx_model_gguf(in->base));
-    result->n_groups = imx_paired_n_groups((size_t)in->measured[0].evaluation.n_scored,
-                                           in->text.corpus->n_chunks);
+    result->n_groups =
+        imx_paired_n_groups((size_t)in->measured[0].evaluation.n_scored, in->text.corpus->n_chunks);
     IMX_TRY(imx_alloc_zeroed(&result->models, n, sizeof *result->models, err));
     IMX_TRY(imx_alloc_zeroed(&result->differences, 2 * n, sizeof *result->differences, err));
     publish_models(in, result);

@@ -78,6 +78,7 @@ void imatrix_file_get_info(const imatrix_file *file, imatrix_file_info *info) {
         .program = origin->program,
         .model_name = origin->model_name,
         .model_hash = origin->model_hash,
+        .precision = origin->precision,
     };
     for (size_t i = 0; i < imatrix->n_entries; ++i) {
         count_entry(&imatrix->entries[i], info);

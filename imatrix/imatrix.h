@@ -145,7 +145,8 @@ typedef struct imatrix_collect_options {
                          // sent by the router; nothing else changes; default false
     bool parse_special;  // special tokens written in the text become their ids, except in the
                          // "messages" of JSONL; default false
-    imatrix_precision precision; // default FAST
+    imatrix_precision precision; // default FAST on a processor with a matrix unit, else EXACT,
+                                 // which there costs the same
     int n_threads;       // 0 = all processors (default)
 
     // Memory that the process may take; 0 = three quarters of what is free (default). Where it is
@@ -404,6 +405,53 @@ imatrix_status imatrix_evaluate(const imatrix_evaluate_options *options, imatrix
                                 imatrix_error *error);
 
 // ---------------------------------------------------------------------------------------------
+// Multiple-choice tasks
+
+// Whose file it is, in llama-perplexity's formats.
+typedef enum imatrix_task_kind {
+    IMATRIX_TASKS_HELLASWAG,       // text, six lines a task
+    IMATRIX_TASKS_WINOGRANDE,      // text, a line a task
+    IMATRIX_TASKS_MULTIPLE_CHOICE, // binary: ARC, MMLU, TruthfulQA
+} imatrix_task_kind;
+
+typedef struct imatrix_task_options {
+    size_t struct_size;
+    const char *model_path; // required
+    const char *tasks_path; // required
+    imatrix_task_kind kind; // default HELLASWAG
+    uint64_t max_tasks;     // so many, the ones that llama-perplexity chooses; 0 = all (default)
+    int n_threads;          // 0 = all processors (default)
+    imatrix_progress progress;
+} imatrix_task_options;
+
+typedef struct imatrix_task_outcome {
+    uint64_t number;    // of the task in its file, from 0
+    const double *ln_p; // (n_choices) mean ln of the probability of a choice's tokens; NAN where
+                        // none is scored
+    size_t n_choices;
+    size_t chosen; // choice with the largest, from 0
+    bool is_right;
+} imatrix_task_outcome;
+
+typedef struct imatrix_task_result {
+    imatrix_task_outcome *tasks; // (n_tasks) in llama-perplexity's order
+    size_t n_tasks;
+    uint64_t n_right;
+    imatrix_estimate accuracy; // share of right choices, 0..1
+    double interval[2];        // of it, 95 %, Wilson's
+    double chance;             // accuracy of guessing
+    void *memory;              // of ln_p
+} imatrix_task_result;
+
+void imatrix_task_options_init(imatrix_task_options *options);
+
+// Counts how often the model finds the right choice the most probable. *result is the caller's to
+// imatrix_task_result_free, also on failure.
+imatrix_status imatrix_run_tasks(const imatrix_task_options *options, imatrix_task_result *result,
+                                 imatrix_error *error);
+void imatrix_task_result_free(imatrix_task_result *result);
+
+// ---------------------------------------------------------------------------------------------
 // Compare
 
 typedef struct imatrix_compare_options {
@@ -493,6 +541,7 @@ typedef struct imatrix_file_info {
     const char *program; // that wrote it
     const char *model_name;
     const char *model_hash; // XXH3-128 in hex
+    const char *precision;  // "exact" or "fast", of the products it was collected with
 
     // What it holds beyond means, for the formats that cannot: see imatrix_file_write.
     uint64_t n_with_sums;      // weights with sums and maxima of inputs

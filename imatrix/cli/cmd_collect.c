@@ -45,7 +45,7 @@ static const option_row rows[] = {
     {OPTION_TRUE, "all-experts", 0, FIELD(options.all_experts), NULL, "statistics of every expert from all tokens, not only from those\nthat the router sends it"},
     {OPTION_TRUE, "ppl", 0, FIELD(options.perplexity), NULL, "compute the perplexity of the text on the way"},
     {OPTION_FALSE, "no-ppl", 0, FIELD(options.perplexity), NULL, "do not [default]"},
-    {OPTION_CHOICE, "precision", 0, FIELD(precision), "{exact,fast}", "exact: products as in f32; fast: of factors rounded to bf16, several\ntimes as fast where the processor multiplies these [default]", .choices = precision_names},
+    {OPTION_CHOICE, "precision", 0, FIELD(precision), "{exact,fast}", "exact: products as in f32; fast: of factors rounded to bf16, several\ntimes as fast on a processor that multiplies these [fast there, else exact]", .choices = precision_names},
     {OPTION_TRUE, "parse-special", 0, FIELD(options.parse_special), NULL, "special tokens written in the text (<|im_start|>) become their ids"},
     {OPTION_INT, "threads", 't', FIELD(options.n_threads), "N", "threads [all processors]", 1, 4096},
     {OPTION_SIZE, "memory", 0, FIELD(options.memory_bytes), "SIZE", "memory to stay within, such as 2G [three quarters of what is\nfree]; where it is short a file beside the output serves"},
@@ -240,9 +240,10 @@ static int collect(const cli_command *command, collect_args *args) {
 }
 
 static int run_collect(const cli_command *command, int argc, char **argv) {
-    collect_args args = {.format = IMATRIX_FORMAT_ZST, .precision = IMATRIX_PRECISION_FAST};
+    collect_args args = {.format = IMATRIX_FORMAT_ZST};
     int exit_status;
     imatrix_collect_options_init(&args.options);
+    args.precision = (int)args.options.precision;
     args.options.out_path = "imatrix.gguf.zst";
     if (parse_options_only(command, argc, argv, &args, &exit_status) == 0) {
         exit_status = collect(command, &args);

@@ -140,6 +140,9 @@ static void print_origin(const content *c) {
     if (info->digits > 0) {
         printf("  rounded to %u digits\n", info->digits);
     }
+    if (info->precision != NULL) {
+        printf("  products %s\n", info->precision);
+    }
     if (info->all_experts) {
         printf("  experts saw all tokens, not only those the router sent them\n");
     }
@@ -208,14 +211,14 @@ static json_t *pack_texts(const content *c) {
 static void print_json(const content *c) {
     const imatrix_file_info *info = &c->info;
     console_print_json(json_pack(
-        "{s:s, s:s, s:s?, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "file",
+        "{s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "file",
         c->path, "format", format_names[info->format], "program", info->program, "model",
-        info->model_name, "model_hash", info->model_hash, "n_chunks", (json_int_t)info->n_chunks,
-        "chunk_size", (json_int_t)info->chunk_size, "n_tokens", (json_int_t)info->n_tokens,
-        "n_left_out", (json_int_t)info->n_left_out, "digits", (json_int_t)info->digits,
-        "all_experts", info->all_experts, "texts", pack_texts(c), "weights",
-        table_pack(weight_columns, c->weights, info->n_entries, sizeof *c->weights), "layers",
-        table_pack(layer_columns, c->layers, c->n_layers, sizeof *c->layers)));
+        info->model_name, "model_hash", info->model_hash, "precision", info->precision, "n_chunks",
+        (json_int_t)info->n_chunks, "chunk_size", (json_int_t)info->chunk_size, "n_tokens",
+        (json_int_t)info->n_tokens, "n_left_out", (json_int_t)info->n_left_out, "digits",
+        (json_int_t)info->digits, "all_experts", info->all_experts, "texts", pack_texts(c),
+        "weights", table_pack(weight_columns, c->weights, info->n_entries, sizeof *c->weights),
+        "layers", table_pack(layer_columns, c->layers, c->n_layers, sizeof *c->layers)));
 }
 
 // ---- the command -------------------------------------------------------------------------------

@@ -162,6 +162,7 @@ static void begin_phase(console_progress *display, const imatrix_progress_report
     console_progress_end(display);
     *display = (console_progress){
         .style = display->style,
+        .model = report->model,
         .phase = report->phase,
         .started = now,
         .first_work = report->work_done,
@@ -169,11 +170,23 @@ static void begin_phase(console_progress *display, const imatrix_progress_report
     };
 }
 
+// Of several models, on a line of its own, the one that reports now.
+static void name_model(console_progress *display, const imatrix_progress_report *report) {
+    const char *slash = strrchr(report->model, '/');
+    console_progress_end(display);
+    fprintf(stderr, "%s (%llu of %llu)\n", slash != NULL ? slash + 1 : report->model,
+            (unsigned long long)report->model_index + 1, (unsigned long long)report->n_models);
+}
+
 static bool report_progress(void *context, const imatrix_progress_report *report) {
     console_progress *display = context;
     const double now = console_seconds();
+    if (report->model != display->model && display->style != CONSOLE_JSON) {
+        name_model(display, report);
+    }
     // A phase may come twice in a row: the layers of the base, then those of the model.
-    if (display->phase == NULL || strcmp(display->phase, report->phase) != 0 ||
+    if (display->phase == NULL || report->model != display->model ||
+        strcmp(display->phase, report->phase) != 0 ||
         report->work_done < display->last_work) {
         begin_phase(display, report, now);
     }

@@ -20,7 +20,8 @@ typedef enum console_style {
 
 typedef struct console_progress {
     console_style style;
-    const char *phase;   // of the last report
+    const char *model;   // of the last report
+    const char *phase;   // likewise
     double started;      // seconds, of the phase
     double last_shown;   // seconds
     uint64_t first_work; // of the phase: an earlier run may have done so much

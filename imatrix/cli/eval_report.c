@@ -111,3 +111,46 @@ json_t *eval_report_pack(const imatrix_evaluation *evaluation) {
     }
     return root;
 }
+
+// ---------------------------------------------------------------------------------------------
+// Tasks
+
+static const struct {
+    const char *key;
+    const char *title;
+} task_kinds[] = {
+    [IMATRIX_TASKS_HELLASWAG] = {"hellaswag", "HellaSwag"},
+    [IMATRIX_TASKS_WINOGRANDE] = {"winogrande", "Winogrande"},
+    [IMATRIX_TASKS_MULTIPLE_CHOICE] = {"multiple_choice", "Multiple choice"},
+};
+
+void eval_report_print_tasks(const imatrix_task_result *result, imatrix_task_kind kind) {
+    printf("%-22s %10.4f +/- %.4f %%\n", task_kinds[kind].title, 100 * result->accuracy.value,
+           100 * result->accuracy.error);
+    printf("%-22s %10.4f to %.4f %%\n", "95 % interval", 100 * result->interval[0],
+           100 * result->interval[1]);
+    printf("%-22s %10.4f %%\n", "Guessing", 100 * result->chance);
+    printf("%-22s %10llu of %zu tasks\n", "Right", (unsigned long long)result->n_right,
+           result->n_tasks);
+}
+
+static json_t *pack_outcome(const imatrix_task_outcome *outcome) {
+    json_t *scores = json_array();
+    for (size_t i = 0; i < outcome->n_choices; ++i) {
+        json_array_append_new(scores, table_pack_number(outcome->ln_p[i]));
+    }
+    return json_pack("{s:I, s:I, s:b, s:o}", "number", (json_int_t)outcome->number, "chosen",
+                     (json_int_t)outcome->chosen, "is_right", outcome->is_right, "ln_p", scores);
+}
+
+json_t *eval_report_pack_tasks(const imatrix_task_result *result, imatrix_task_kind kind) {
+    json_t *tasks = json_array();
+    for (size_t i = 0; i < result->n_tasks; ++i) {
+        json_array_append_new(tasks, pack_outcome(&result->tasks[i]));
+    }
+    return json_pack("{s:s, s:I, s:I, s:{s:f, s:f}, s:[f, f], s:f, s:o}", "kind",
+                     task_kinds[kind].key, "n_tasks", (json_int_t)result->n_tasks, "n_right",
+                     (json_int_t)result->n_right, "accuracy", "value", result->accuracy.value,
+                     "error", result->accuracy.error, "interval", result->interval[0],
+                     result->interval[1], "chance", result->chance, "tasks", tasks);
+}

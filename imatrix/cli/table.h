@@ -10,16 +10,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "imatrix/imatrix.h"
+
 typedef enum column_kind {
-    COLUMN_END = 0, // closes the columns
-    COLUMN_NAME,    // const char *: a weight, shown without ".weight"
-    COLUMN_I32,     // int32_t
-    COLUMN_U64,     // uint64_t
-    COLUMN_COUNT,   // double, shown as a whole number; NAN is shown as - and null
-    COLUMN_REAL,    // double, three digits
-    COLUMN_FIXED,   // double, four decimals
-    COLUMN_EXACT,   // double, six decimals
-    COLUMN_SHARE,   // double 0..1, shown in per cent
+    COLUMN_END = 0,        // closes the columns
+    COLUMN_NAME,           // const char *: a weight, shown without ".weight"
+    COLUMN_I32,            // int32_t
+    COLUMN_U64,            // uint64_t
+    COLUMN_COUNT,          // double, shown as a whole number; NAN is shown as - and null
+    COLUMN_REAL,           // double, three digits
+    COLUMN_FIXED,          // double, four decimals
+    COLUMN_EXACT,          // double, six decimals
+    COLUMN_SHARE,          // double 0..1, shown in per cent
+    COLUMN_TEXT,           // const char *, flush left behind two spaces
+    COLUMN_MARK,           // bool, shown as * or nothing
+    COLUMN_BYTES,          // uint64_t, shown in MiB and the like
+    COLUMN_FIXED_ESTIMATE, // imatrix_estimate, four decimals and ± four
+    COLUMN_EXACT_ESTIMATE, // imatrix_estimate, six decimals and ± six
 } column_kind;
 
 typedef struct table_column {
@@ -33,6 +40,10 @@ typedef struct table_column {
 
 // Prints a heading and the rows (n of row_bytes) on stdout.
 void table_print(const table_column *columns, const void *rows, size_t n, size_t row_bytes);
+
+// The same for spreadsheets: keys, then rows, all digits. An estimate is two fields, its error
+// under KEY_error.
+void table_print_csv(const table_column *columns, const void *rows, size_t n, size_t row_bytes);
 
 // The rows as a new array of objects; NULL when out of memory.
 json_t *table_pack(const table_column *columns, const void *rows, size_t n, size_t row_bytes);

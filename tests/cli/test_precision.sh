@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# --precision: fast is the default, close to exact and not the same; a run of one does not go on from
-# a checkpoint of the other.
+# --precision: the default is one of the two, which are close and not the same, and the file says which;
+# a run of one does not go on from a checkpoint of the other.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 
@@ -11,7 +11,13 @@ for precision in exact fast; do
     collect --precision "$precision" -o "$scratch/$precision"
 done
 collect -o "$scratch/default"
-cmp "$scratch/fast" "$scratch/default"
+for precision in exact fast default; do
+    "$IMATRIX" show "$scratch/$precision" --json > "$scratch/$precision.json"
+done
+default=$(jq -r .precision "$scratch/default.json")
+cmp "$scratch/$default" "$scratch/default"
+[ "$(jq -r .precision "$scratch/exact.json") $(jq -r .precision "$scratch/fast.json")" = "exact fast" ] ||
+    fail "the files do not say how they were made"
 ! cmp -s "$scratch/fast" "$scratch/exact" || fail "fast and exact are the same"
 "$IMATRIX" diff "$scratch/exact" "$scratch/fast" --json > "$scratch/diff"
 jq -e '.least.cosine > 0.99999' "$scratch/diff" > /dev/null || fail "fast is far from exact: $(< "$scratch/diff")"
@@ -26,4 +32,5 @@ while kill -0 "$pid" 2> /dev/null && ! grep -q '"layers"' "$scratch/progress"; d
 kill -s INT "$pid" 2> /dev/null || true
 wait "$pid" || true
 [ -e "$scratch/stopped.partial" ] || fail "no checkpoint"
-expect_error 1 'other options.*--restart' "$IMATRIX" collect -m "$model" -f "$calibration" --chunks 24 -o "$scratch/stopped"
+expect_error 1 'other options.*--restart' "$IMATRIX" collect -m "$model" -f "$calibration" --chunks 24 --precision fast \
+    -o "$scratch/stopped"

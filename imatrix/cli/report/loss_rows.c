@@ -4,7 +4,7 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "imatrix/cli/report/fields.h"
@@ -24,7 +24,18 @@ static const json_t *find_plan(const report_inputs *inputs, const char *model) {
     return NULL;
 }
 
-static void append_evaluation(json_t *rows, const report_inputs *inputs, const json_t *evaluation) {
+// Takes over `row`.
+static void insert_by_size(json_t *rows, json_t *row) {
+    const double bytes = field_number(row, "bytes");
+    size_t place = json_array_size(rows);
+    while (place > 0 && !(field_number(json_array_get(rows, place - 1), "bytes") <= bytes) &&
+           !isnan(bytes)) {
+        --place;
+    }
+    json_array_insert_new(rows, place, row);
+}
+
+static void add_evaluation(json_t *rows, const report_inputs *inputs, const json_t *evaluation) {
     const char *model = field_text(evaluation, "model");
     const json_t *plan = find_plan(inputs, model);
     json_t *row = json_copy((json_t *)(uintptr_t)evaluation);
@@ -33,14 +44,14 @@ static void append_evaluation(json_t *rows, const report_inputs *inputs, const j
         json_object_set(row, "bytes", json_object_get(plan, "disk_bytes"));
         json_object_set(row, "bits_per_weight", json_object_get(plan, "bits_per_weight"));
     }
-    json_array_append_new(rows, row);
+    insert_by_size(rows, row);
 }
 
-static void append_candidates(json_t *rows, const json_t *comparison) {
+static void add_candidates(json_t *rows, const json_t *comparison) {
     size_t i;
     json_t *candidate;
     json_array_foreach(json_object_get(comparison, "candidates"), i, candidate) {
-        json_array_append_new(rows, json_copy(candidate));
+        insert_by_size(rows, json_copy(candidate));
     }
 }
 
@@ -84,7 +95,7 @@ static void set_labels(const json_t *rows) {
     }
 }
 
-// ---- order -------------------------------------------------------------------------------------
+// ---- the front ----------------------------------------------------------------------------------
 
 static bool is_beaten(const json_t *rows, const json_t *row) {
     size_t i;
@@ -108,45 +119,17 @@ static void mark_front(const json_t *rows) {
     }
 }
 
-static int compare_sizes(const void *a, const void *b) {
-    const double x = field_number(*(const json_t *const *)a, "bytes");
-    const double y = field_number(*(const json_t *const *)b, "bytes");
-    if (isnan(x) || isnan(y)) {
-        return isnan(x) - isnan(y);
-    }
-    return (x > y) - (x < y);
-}
-
-// The rows by size, in an array of their own.
-static json_t *sort_rows(json_t *rows) {
-    const size_t n = json_array_size(rows);
-    json_t **sorted = calloc(n + 1, sizeof(*sorted));
-    json_t *array = json_array();
-    for (size_t i = 0; sorted != NULL && i < n; ++i) {
-        sorted[i] = json_array_get(rows, i);
-    }
-    if (sorted != NULL) {
-        qsort(sorted, n, sizeof(*sorted), compare_sizes);
-    }
-    for (size_t i = 0; sorted != NULL && i < n; ++i) {
-        json_array_append(array, sorted[i]);
-    }
-    free(sorted);
-    json_decref(rows);
-    return array;
-}
-
 json_t *loss_rows_new(const report_inputs *inputs) {
     json_t *rows = json_array();
     for (size_t i = 0; i < inputs->n; ++i) {
         const report_input *input = &inputs->items[i];
         if (input->kind == INPUT_COMPARE) {
-            append_candidates(rows, input->root);
+            add_candidates(rows, input->root);
         } else if (input->kind == INPUT_EVAL) {
-            append_evaluation(rows, inputs, input->root);
+            add_evaluation(rows, inputs, input->root);
         }
     }
     set_labels(rows);
     mark_front(rows);
-    return sort_rows(rows);
+    return rows;
 }

@@ -284,7 +284,7 @@ static const golden_model golden_models[] = {
      NORMS QKV EXPERTS(F)},
     {"mistral3", "mistral3", "D16 Y1",
      BASE RMS HEAD_LENGTH ROT_ALL SCALING(yarn, 16.0) ORIGINAL(8)
-     " rope.freq_base=1000.0 rope.scaling.yarn_beta_fast=1.1875 rope.scaling.yarn_beta_slow=0.3125"
+     " rope.freq_base=1000.0 rope.scaling.yarn_beta_fast=0.5 rope.scaling.yarn_beta_slow=0.125"
      " rope.scaling.yarn_log_multiplier=0.5 attention.temperature_scale=0.5", UNTIED,
      NORMS QKV GATED},
     {"mistral3-experts", "mistral3", "U2 Y1", BASE RMS YARN EXPERT_KEYS, TIED DIVISORS,

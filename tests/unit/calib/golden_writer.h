@@ -167,18 +167,24 @@ static inline imx_status golden_set_keys(const golden_file *file, const char *ke
 // ---------------------------------------------------------------------------------------------
 // Tensors
 
+// The name of a tensor, of no layer where that is negative.
+static inline void golden_name(char *name, size_t name_bytes, int layer, const char *stem,
+                               const char *part) {
+    if (layer < 0) {
+        snprintf(name, name_bytes, "%s%s", stem, part);
+    } else {
+        snprintf(name, name_bytes, "blk.%d.%s%s", layer, stem, part);
+    }
+}
+
 static inline golden_tensor *golden_add_tensor(golden_file *file, int layer, const char *stem,
                                                const char *part) {
     golden_tensor *tensor = &file->tensors[file->n_tensors++];
-    if (layer < 0) {
-        snprintf(tensor->name, sizeof tensor->name, "%s%s", stem, part);
-    } else {
-        snprintf(tensor->name, sizeof tensor->name, "blk.%d.%s%s", layer, stem, part);
-    }
+    golden_name(tensor->name, sizeof tensor->name, layer, stem, part);
     return tensor;
 }
 
-// Lists the tensors of a layer, or of none where it is negative.
+// Lists the tensors of a layer, or those of none.
 static inline void golden_list_tensors(golden_file *file, int layer, const char *tensors) {
     char word[GOLDEN_MAX_WORD];
     while (golden_next_word(&tensors, word)) {

@@ -72,17 +72,15 @@ static const golden_values *find_values(const char *name) {
 }
 
 static void check_logits(const imx_trace *trace, const golden_values *values) {
-    const size_t places[] = {0, trace->n_tokens / 2, trace->n_tokens - 1};
-    const size_t n_all = trace->n_tokens * trace->n_vocab, step = trace->n_vocab / GOLDEN_N_LOGITS;
+    const size_t n_all = trace->n_tokens * trace->n_vocab;
     double sum2 = 0, error2 = 0;
     for (size_t i = 0; i < n_all; ++i) {
         sum2 += (double)trace->logits[i] * (double)trace->logits[i];
     }
-    for (size_t i = 0; i < 3; ++i) {
-        const float *logits = trace->logits + places[i] * trace->n_vocab;
+    for (size_t i = 0; i < GOLDEN_N_TOKENS; ++i) {
         for (size_t j = 0; j < GOLDEN_N_LOGITS; ++j) {
-            const double error = (double)logits[j * step] - values->logits[i][j];
-            error2 += error * error / (3 * GOLDEN_N_LOGITS);
+            const double error = (double)*golden_logit(trace, i, j) - values->logits[i][j];
+            error2 += error * error / (GOLDEN_N_TOKENS * GOLDEN_N_LOGITS);
         }
     }
     const double error = error2 / (values->logits_sum2 / (double)n_all);
@@ -115,12 +113,7 @@ static size_t check_product(const imx_trace *trace, const golden_products *wante
     char name[2 * GOLDEN_MAX_WORD];
     size_t n_layers = 0;
     for (size_t i = 0; i < wanted->n_sums; ++n_layers) {
-        if (wanted->first < 0) {
-            snprintf(name, sizeof name, "%s.weight", stem);
-        } else {
-            snprintf(name, sizeof name, "blk.%zu.%s.weight", (size_t)wanted->first + n_layers,
-                     stem);
-        }
+        golden_name(name, sizeof name, wanted->first + (int)n_layers, stem, ".weight");
         const imx_imatrix_entry *entry = imx_imatrix_find(trace->products, name);
         if (entry == NULL) {
             fail_msg("no product %s", name);

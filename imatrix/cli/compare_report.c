@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+//
+// Two tables of at most 80 columns, as long as the names that tell the files apart are short: the
+// models, then the differences that decide between them.
+
+#include "imatrix/cli/compare_report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "imatrix/cli/console.h"
+#include "imatrix/cli/eval_report.h"
+#include "imatrix/cli/table.h"
+
+typedef struct model_row {
+    char *name; // what tells its path from the others
+    const char *path;
+    imatrix_compared_model model;
+} model_row;
+
+typedef struct difference_row {
+    const char *name, *against;
+    const char *path, *against_path;
+    imatrix_model_difference difference;
+    const char *kl_verdict, *ratio_verdict;
+} difference_row;
+
+typedef struct report {
+    const imatrix_compare_options *options;
+    const imatrix_comparison *result;
+    size_t prefix_len; // of all paths
+    const char *suffix;
+    model_row *models;           // (result->n_models)
+    difference_row *differences; // (result->n_differences)
+} report;
+
+#define MODEL(field)      offsetof(model_row, field)
+#define DIFFERENCE(field) offsetof(difference_row, field)
+
+enum { MARK_COLUMN, NAME_COLUMN };
+
+// clang-format off
+static const table_column model_columns[] = {
+    {COLUMN_MARK,           "on_front",        "",              2,  MODEL(model.on_front)},
+    {COLUMN_TEXT,           "name",            "file",          0,  MODEL(name)},
+    {COLUMN_TEXT,           "file",            NULL,            0,  MODEL(path)},
+    {COLUMN_BYTES,          "file_bytes",      "size",          11, MODEL(model.file_bytes)},
+    {COLUMN_REAL,           "bits_per_weight", "bits",          6,  MODEL(model.bits_per_weight)},
+    {COLUMN_FIXED_ESTIMATE, "perplexity",      "perplexity",    18, MODEL(model.evaluation.perplexity)},
+    {COLUMN_EXACT_ESTIMATE, "kl_mean",         "KL divergence", 21, MODEL(model.evaluation.kl_mean)},
+    {COLUMN_FIXED,          "kl_p99",          "99 %",          8,  MODEL(model.evaluation.kl[IMATRIX_P99])},
+    {COLUMN_SHARE,          "top1",            "top-1 %",       8,  MODEL(model.evaluation.top1.value)},
+    {COLUMN_END},
+};
+
+static const table_column difference_columns[] = {
+    {COLUMN_TEXT,           "name",          "file",             0,  DIFFERENCE(name)},
+    {COLUMN_TEXT,           "against_name",  "against",          0,  DIFFERENCE(against)},
+    {COLUMN_TEXT,           "file",          NULL,               0,  DIFFERENCE(path)},
+    {COLUMN_TEXT,           "against",       NULL,               0,  DIFFERENCE(against_path)},
+    {COLUMN_EXACT_ESTIMATE, "kl_mean",       "KL divergence",    21, DIFFERENCE(difference.kl)},
+    {COLUMN_FIXED_ESTIMATE, "ln_ratio",      "ln(perplexity)",   17, DIFFERENCE(difference.ln_ratio)},
+    {COLUMN_TEXT,           "kl_verdict",    "by KL divergence", 0,  DIFFERENCE(kl_verdict)},
+    {COLUMN_TEXT,           "ratio_verdict", NULL,               0,  DIFFERENCE(ratio_verdict)},
+    {COLUMN_END},
+};
+
+static const char *const verdicts[] = {
+    [IMATRIX_NO_DIFFERENCE] = "no measurable difference",
+    [IMATRIX_BETTER]        = "better",
+    [IMATRIX_WORSE]         = "worse",
+};
+// clang-format on
+
+// ---- names -------------------------------------------------------------------------------------
+
+static bool all_end_in(const report *r, const char *suffix) {
+    const size_t n = strlen(suffix);
+    for (size_t i = 0; i < r->options->n_models; ++i) {
+        const char *path = r->options->model_paths[i];
+        const size_t len = strlen(path);
+        if (len <= n || strcmp(path + len - n, suffix) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Of what all paths begin with, up to the last separator: "out/llama-" of out/llama-Q4_K_M.gguf and
+// out/llama-Q4_K_S.gguf. Every path has something left behind it.
+static size_t measure_prefix(const report *r) {
+    const char *first = r->options->model_paths[0];
+    size_t len = strlen(first) - strlen(r->suffix) - 1;
+    for (size_t i = 1; i < r->options->n_models; ++i) {
+        const char *path = r->options->model_paths[i];
+        const size_t max = strlen(path) - strlen(r->suffix) - 1;
+        size_t same = 0;
+        while (same < len && same < max && path[same] == first[same]) {
+            ++same;
+        }
+        len = same;
+    }
+    while (len > 0 && strchr("/-.", first[len - 1]) == NULL) {
+        --len;
+    }
+    return len;
+}
+
+static int name_width(const report *r) {
+    size_t longest = strlen("against");
+    for (size_t i = 0; i < r->result->n_models; ++i) {
+        const size_t len = strlen(r->models[i].name);
+        longest = len > longest ? len : longest;
+    }
+    return (int)longest + 2;
+}
+
+// ---- rows --------------------------------------------------------------------------------------
+
+static bool build_models(report *r) {
+    for (size_t i = 0; i < r->result->n_models; ++i) {
+        const imatrix_compared_model *model = &r->result->models[i];
+        const char *path = r->options->model_paths[model->index];
+        const size_t len = strlen(path) - strlen(r->suffix) - r->prefix_len;
+        char *name = strndup(path + r->prefix_len, len);
+        r->models[i] = (model_row){.name = name, .path = path, .model = *model};
+        if (name == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void build_differences(report *r) {
+    for (size_t i = 0; i < r->result->n_differences; ++i) {
+        const imatrix_model_difference *difference = &r->result->differences[i];
+        const model_row *model = &r->models[difference->model];
+        const model_row *against = &r->models[difference->against];
+        r->differences[i] = (difference_row){
+            .name = model->name,
+            .against = against->name,
+            .path = model->path,
+            .against_path = against->path,
+            .difference = *difference,
+            .kl_verdict = verdicts[difference->kl_verdict],
+            .ratio_verdict = verdicts[difference->ratio_verdict],
+        };
+    }
+}
+
+// ---- for people --------------------------------------------------------------------------------
+
+static void print_header(const report *r) {
+    const imatrix_evaluation *first = &r->result->models[0].evaluation;
+    printf("base   %s: %s, %.3g bits, perplexity %.4f ± %.4f\n", r->options->base_path,
+           console_bytes(r->result->base_bytes), r->result->base_bits_per_weight,
+           first->base_perplexity.value, first->base_perplexity.error);
+    printf("files  %.*s*%s\n", (int)r->prefix_len, r->options->model_paths[0], r->suffix);
+    printf("text   %s: %llu predictions scored\n\n", r->options->text_path,
+           (unsigned long long)first->n_scored);
+}
+
+static void print_text(const report *r) {
+    table_column columns[sizeof model_columns / sizeof *model_columns];
+    table_column pair_columns[sizeof difference_columns / sizeof *difference_columns];
+    const int width = name_width(r);
+    memcpy(columns, model_columns, sizeof columns);
+    memcpy(pair_columns, difference_columns, sizeof pair_columns);
+    columns[1].width = width;
+    pair_columns[0].width = width;
+    pair_columns[1].width = width;
+    print_header(r);
+    table_print(columns, r->models, r->result->n_models, sizeof *r->models);
+    printf("\n* on the Pareto front: no other file is as small and loses less\n");
+    if (r->result->n_differences > 0) {
+        printf("\nDifferences at the same positions, in %llu independent groups:\n\n",
+               (unsigned long long)r->result->n_groups);
+        table_print(pair_columns, r->differences, r->result->n_differences, sizeof *r->differences);
+    }
+}
+
+// ---- for programs ------------------------------------------------------------------------------
+
+static json_t *pack_models(const report *r) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < r->result->n_models; ++i) {
+        const model_row *row = &r->models[i];
+        json_t *object =
+            json_pack("{s:s, s:s, s:I, s:f, s:b}", "file", row->path, "name", row->name,
+                      "file_bytes", (json_int_t)row->model.file_bytes, "bits_per_weight",
+                      row->model.bits_per_weight, "on_front", row->model.on_front);
+        json_t *evaluation = eval_report_pack(&row->model.evaluation);
+        json_object_update(object, evaluation);
+        json_decref(evaluation);
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
+static void print_json(const report *r) {
+    const imatrix_evaluation *first = &r->result->models[0].evaluation;
+    console_print_json(json_pack(
+        "{s:{s:s, s:I, s:f, s:{s:f, s:f}}, s:s, s:I, s:I, s:I, s:o, s:o}", "base", "file",
+        r->options->base_path, "file_bytes", (json_int_t)r->result->base_bytes, "bits_per_weight",
+        r->result->base_bits_per_weight, "perplexity", "value", first->base_perplexity.value,
+        "error", first->base_perplexity.error, "text", r->options->text_path, "n_ctx",
+        (json_int_t)first->n_ctx, "n_scored", (json_int_t)first->n_scored, "n_groups",
+        (json_int_t)r->result->n_groups, "candidates", pack_models(r), "differences",
+        table_pack(difference_columns, r->differences, r->result->n_differences,
+                   sizeof *r->differences)));
+}
+
+// ---- all of it ---------------------------------------------------------------------------------
+
+static void print_csv(const report *r) {
+    table_print_csv(model_columns, r->models, r->result->n_models, sizeof *r->models);
+}
+
+int compare_report_print(const imatrix_compare_options *options, const imatrix_comparison *result,
+                         compare_style style) {
+    static void (*const printers[])(const report *) = {
+        [COMPARE_TEXT] = print_text,
+        [COMPARE_JSON] = print_json,
+        [COMPARE_CSV] = print_csv,
+    };
+    report r = {
+        .options = options,
+        .result = result,
+        .models = calloc(result->n_models, sizeof *r.models),
+        .differences = calloc(result->n_differences + 1, sizeof *r.differences),
+    };
+    int exit_status = EXIT_SUCCESS;
+    r.suffix = all_end_in(&r, ".gguf") ? ".gguf" : "";
+    r.prefix_len = measure_prefix(&r);
+    if (r.models == NULL || r.differences == NULL || !build_models(&r)) {
+        exit_status = console_out_of_memory();
+    } else {
+        build_differences(&r);
+        printers[style](&r);
+    }
+    for (size_t i = 0; r.models != NULL && i < result->n_models; ++i) {
+        free(r.models[i].name);
+    }
+    free(r.models);
+    free(r.differences);
+    return exit_status;
+}
