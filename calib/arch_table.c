@@ -461,6 +461,16 @@ const imx_arch imx_archs[] = {
         .activate = imx_activate_silu,
     },
     {
+        // Orion: Llama with layer norms and rotation of halves.
+        .name = "orion",
+        .keys = IMX_KEYS_LAYER_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN,
+        .roles = EMBEDDING | PRE_NORMS | ATTENTION | GATED,
+        .unscaled = GATED,
+        .norm = imx_norm_layer,
+        .rotate = imx_rotate_halves,
+        .activate = imx_activate_silu,
+    },
+    {
         // Phi-1, 1.5 and 2: attention and network in parallel from one norm, biases throughout.
         .name = "phi2",
         .keys = IMX_KEYS_LAYER_NORM | IMX_KEYS_ROPE,
@@ -581,6 +591,16 @@ const imx_arch imx_archs[] = {
         .norm = imx_norm_layer,
         .rotate = imx_rotate_halves,
         .activate = imx_activate_gelu,
+    },
+    {
+        // XVERSE: Llama under another name.
+        .name = "xverse",
+        .keys = IMX_KEYS_RMS_NORM | IMX_KEYS_ROPE | IMX_KEYS_YARN,
+        .roles = EMBEDDING | PRE_NORMS | ATTENTION | GATED,
+        .unscaled = GATED,
+        .norm = imx_norm_rms,
+        .rotate = imx_rotate_pairs,
+        .activate = imx_activate_silu,
     },
 };
 // clang-format on

@@ -29,7 +29,7 @@
 #include "formats/memory.h"
 
 enum {
-    PASS_BYTES = 1 << 30, // of the residual stream
+    PASS_BYTES = 1 << 30,
     MIN_TRAILING = 4,     // tokens behind the common beginning to score a Winogrande tail alone
     PROGRESS_UNITS = 1000, // work in a task
 };
@@ -47,8 +47,7 @@ typedef struct runner {
     const imx_task_file *file;
     imx_task_result *result;
     imx_tokenizer *tokenizer;
-    int n_threads;
-    const imx_progress *progress;
+    const imx_task_options *options;
     size_t first_task, n_tasks; // of the pass
 
     // Of the pass.
@@ -185,15 +184,15 @@ static imx_status add_task(runner *r, const imx_task *task, imx_error *err) {
     return IMX_OK;
 }
 
-// Fills the pass that begins with first_task: as many tasks as its stream may hold, at least one.
+// Fills the pass that begins with first_task: as many tasks as may be in memory, at
+// least one.
 static imx_status fill_pass(runner *r, imx_error *err) {
-    const size_t row_bytes = imx_model_n_embd(r->model) * sizeof(float);
+    const uint64_t bytes = r->options->pass_bytes > 0 ? r->options->pass_bytes : PASS_BYTES;
+    const uint64_t max_tokens = bytes / (imx_model_n_embd(r->model) * sizeof(float));
     r->tokens.n = r->n_chunks = r->n_predictions = r->n_tasks = 0;
-    while (r->first_task + r->n_tasks < r->file->n_tasks &&
-           r->tokens.n < PASS_BYTES / row_bytes) {
-        IMX_TRY(add_task(r, &r->file->tasks[r->first_task + r->n_tasks], err));
-        ++r->n_tasks;
-    }
+    do {
+        IMX_TRY(add_task(r, &r->file->tasks[r->first_task + r->n_tasks++], err));
+    } while (r->first_task + r->n_tasks < r->file->n_tasks && r->tokens.n < max_tokens);
     return IMX_OK;
 }
 
@@ -213,7 +212,7 @@ static bool report_tasks(void *context, const imx_progress_report *walk) {
         .work_done = (uint64_t)(n_done * PROGRESS_UNITS),
         .work_total = r->file->n_tasks * PROGRESS_UNITS,
     };
-    return imx_progress_continue(r->progress, &report);
+    return imx_progress_continue(r->options->progress, &report);
 }
 
 static imx_status build_corpus(const runner *r, imx_corpus *corpus, imx_error *err) {
@@ -280,10 +279,10 @@ static imx_status run_pass(runner *r, imx_error *err) {
     imx_status status;
     IMX_TRY_GOTO(done, build_corpus(r, &corpus, err));
     IMX_TRY_GOTO(done, imx_alloc_zeroed(&ln_p, r->n_predictions, sizeof *ln_p, err));
-    IMX_TRY_GOTO(done, imx_run_to_hidden(&side.hidden, r->model, &corpus, r->n_threads, &progress,
+    IMX_TRY_GOTO(done, imx_run_to_hidden(&side.hidden, r->model, &corpus, r->options->n_threads, &progress,
                                          err));
     IMX_TRY_GOTO(done, imx_score_predictions(ln_p, &side, r->predictions, r->n_predictions,
-                                             r->n_threads, err));
+                                             r->options->n_threads, err));
     IMX_TRY_GOTO(done, check_finite(r, ln_p, err));
     settle_tasks(r, ln_p);
 done:
@@ -334,16 +333,9 @@ static void close_runner(runner *r) {
     free(r->text);
 }
 
-imx_status imx_tasks_run(imx_task_result *result, const imx_model *model,
-                         const imx_task_file *file, int n_threads, const imx_progress *progress,
-                         imx_error *err) {
-    runner r = {
-        .model = model,
-        .file = file,
-        .result = result,
-        .n_threads = n_threads,
-        .progress = progress,
-    };
+imx_status imx_tasks_run(imx_task_result *result, const imx_model *model, const imx_task_file *file,
+                         const imx_task_options *options, imx_error *err) {
+    runner r = {.model = model, .file = file, .result = result, .options = options};
     imx_status status;
     *result = (imx_task_result){0};
     IMX_TRY_GOTO(done, open_runner(&r, err));

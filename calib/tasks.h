@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "calib/model.h"
 #include "calib/score_statistics.h"
@@ -34,11 +35,16 @@ typedef struct imx_task_result {
     double chance;               // accuracy of guessing
 } imx_task_result;
 
-// Runs the tasks of `file`. Equal bits for any n_threads (0 = all processors). *result is the
+typedef struct imx_task_options {
+    int n_threads;                // 0 = all processors
+    uint64_t pass_bytes;          // of hidden states at a time; 0 = 1 GiB
+    const imx_progress *progress; // may be NULL
+} imx_task_options;
+
+// Runs the tasks of `file`. The result does not depend on the options, to the bit. *result is the
 // caller's to imx_task_result_free, also on failure.
-imx_status imx_tasks_run(imx_task_result *result, const imx_model *model,
-                         const imx_task_file *file, int n_threads, const imx_progress *progress,
-                         imx_error *err);
+imx_status imx_tasks_run(imx_task_result *result, const imx_model *model, const imx_task_file *file,
+                         const imx_task_options *options, imx_error *err);
 void imx_task_result_free(imx_task_result *result);
 
 #endif

@@ -59,6 +59,10 @@ static imx_status publish_result(imx_task_result *run, imatrix_task_result *resu
 static imx_status run_tasks(const imatrix_task_options *options, imatrix_task_result *result,
                             imx_error *err) {
     const imx_progress progress = imx_adapt_progress(&options->progress);
+    const imx_task_options run_options = {
+        .n_threads = options->n_threads,
+        .progress = &progress,
+    };
     imx_model *model = NULL;
     imx_task_file file = {0};
     imx_task_result run = {0};
@@ -67,7 +71,7 @@ static imx_status run_tasks(const imatrix_task_options *options, imatrix_task_re
     IMX_TRY_GOTO(done, imx_model_open(&model, options->model_path, err));
     IMX_TRY_GOTO(done, imx_task_file_open(&file, options->tasks_path, (imx_task_kind)options->kind,
                                           options->max_tasks, err));
-    IMX_TRY_GOTO(done, imx_tasks_run(&run, model, &file, options->n_threads, &progress, err));
+    IMX_TRY_GOTO(done, imx_tasks_run(&run, model, &file, &run_options, err));
     status = publish_result(&run, result, err);
 done:
     imx_task_result_free(&run);

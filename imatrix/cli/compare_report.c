@@ -38,31 +38,29 @@ typedef struct report {
 #define MODEL(field)      offsetof(model_row, field)
 #define DIFFERENCE(field) offsetof(difference_row, field)
 
-enum { MARK_COLUMN, NAME_COLUMN };
-
 // clang-format off
 static const table_column model_columns[] = {
-    {COLUMN_MARK,           "on_front",        "",              2,  MODEL(model.on_front)},
-    {COLUMN_TEXT,           "name",            "file",          0,  MODEL(name)},
-    {COLUMN_TEXT,           "file",            NULL,            0,  MODEL(path)},
-    {COLUMN_BYTES,          "file_bytes",      "size",          11, MODEL(model.file_bytes)},
-    {COLUMN_REAL,           "bits_per_weight", "bits",          6,  MODEL(model.bits_per_weight)},
-    {COLUMN_FIXED_ESTIMATE, "perplexity",      "perplexity",    18, MODEL(model.evaluation.perplexity)},
-    {COLUMN_EXACT_ESTIMATE, "kl_mean",         "KL divergence", 21, MODEL(model.evaluation.kl_mean)},
-    {COLUMN_FIXED,          "kl_p99",          "99 %",          8,  MODEL(model.evaluation.kl[IMATRIX_P99])},
-    {COLUMN_SHARE,          "top1",            "top-1 %",       8,  MODEL(model.evaluation.top1.value)},
+    {COLUMN_MARK,       "on_front",        "",              1,  MODEL(model.on_front)},
+    {COLUMN_TEXT,       "name",            "file",          0,  MODEL(name)},
+    {COLUMN_TEXT,       "file",            NULL,            0,  MODEL(path)},
+    {COLUMN_BYTES,      "file_bytes",      "size",          11, MODEL(model.file_bytes)},
+    {COLUMN_REAL,       "bits_per_weight", "bits",          6,  MODEL(model.bits_per_weight)},
+    {COLUMN_ESTIMATE_3, "perplexity",      "perplexity",    17, MODEL(model.evaluation.perplexity)},
+    {COLUMN_ESTIMATE_6, "kl_mean",         "KL divergence", 21, MODEL(model.evaluation.kl_mean)},
+    {COLUMN_FIXED,      "kl_p99",          "KL 99 %",       8,  MODEL(model.evaluation.kl[IMATRIX_P99])},
+    {COLUMN_SHARE,      "top1",            "top-1 %",       8,  MODEL(model.evaluation.top1.value)},
     {COLUMN_END},
 };
 
 static const table_column difference_columns[] = {
-    {COLUMN_TEXT,           "name",          "file",             0,  DIFFERENCE(name)},
-    {COLUMN_TEXT,           "against_name",  "against",          0,  DIFFERENCE(against)},
-    {COLUMN_TEXT,           "file",          NULL,               0,  DIFFERENCE(path)},
-    {COLUMN_TEXT,           "against",       NULL,               0,  DIFFERENCE(against_path)},
-    {COLUMN_EXACT_ESTIMATE, "kl_mean",       "KL divergence",    21, DIFFERENCE(difference.kl)},
-    {COLUMN_FIXED_ESTIMATE, "ln_ratio",      "ln(perplexity)",   17, DIFFERENCE(difference.ln_ratio)},
-    {COLUMN_TEXT,           "kl_verdict",    "by KL divergence", 0,  DIFFERENCE(kl_verdict)},
-    {COLUMN_TEXT,           "ratio_verdict", NULL,               0,  DIFFERENCE(ratio_verdict)},
+    {COLUMN_TEXT,       "name",            "file",           0,  DIFFERENCE(name)},
+    {COLUMN_TEXT,       "against_name",    "versus",         0,  DIFFERENCE(against)},
+    {COLUMN_TEXT,       "file",            NULL,             0,  DIFFERENCE(path)},
+    {COLUMN_TEXT,       "against",         NULL,             0,  DIFFERENCE(against_path)},
+    {COLUMN_ESTIMATE_6, "kl_mean",         "KL divergence",  21, DIFFERENCE(difference.kl)},
+    {COLUMN_ESTIMATE_4, "ln_ratio",        "ln(perplexity)", 17, DIFFERENCE(difference.ln_ratio)},
+    {COLUMN_TEXT,       "kl_verdict",      "verdict on KL",  2,  DIFFERENCE(kl_verdict)},
+    {COLUMN_TEXT,       "ratio_verdict",   NULL,             0,  DIFFERENCE(ratio_verdict)},
     {COLUMN_END},
 };
 
@@ -107,15 +105,6 @@ static size_t measure_prefix(const report *r) {
     return len;
 }
 
-static int name_width(const report *r) {
-    size_t longest = strlen("against");
-    for (size_t i = 0; i < r->result->n_models; ++i) {
-        const size_t len = strlen(r->models[i].name);
-        longest = len > longest ? len : longest;
-    }
-    return (int)longest + 2;
-}
-
 // ---- rows --------------------------------------------------------------------------------------
 
 static bool build_models(report *r) {
@@ -153,7 +142,7 @@ static void build_differences(report *r) {
 
 static void print_header(const report *r) {
     const imatrix_evaluation *first = &r->result->models[0].evaluation;
-    printf("base   %s: %s, %.3g bits, perplexity %.4f ± %.4f\n", r->options->base_path,
+    printf("base   %s: %s, %.3g bits, perplexity %.3f ± %.3f\n", r->options->base_path,
            console_bytes(r->result->base_bytes), r->result->base_bits_per_weight,
            first->base_perplexity.value, first->base_perplexity.error);
     printf("files  %.*s*%s\n", (int)r->prefix_len, r->options->model_paths[0], r->suffix);
@@ -162,21 +151,15 @@ static void print_header(const report *r) {
 }
 
 static void print_text(const report *r) {
-    table_column columns[sizeof model_columns / sizeof *model_columns];
-    table_column pair_columns[sizeof difference_columns / sizeof *difference_columns];
-    const int width = name_width(r);
-    memcpy(columns, model_columns, sizeof columns);
-    memcpy(pair_columns, difference_columns, sizeof pair_columns);
-    columns[1].width = width;
-    pair_columns[0].width = width;
-    pair_columns[1].width = width;
     print_header(r);
-    table_print(columns, r->models, r->result->n_models, sizeof *r->models);
+    table_print(model_columns, r->models, r->result->n_models, sizeof *r->models);
     printf("\n* on the Pareto front: no other file is as small and loses less\n");
     if (r->result->n_differences > 0) {
-        printf("\nDifferences at the same positions, in %llu independent groups:\n\n",
+        printf("\nMean of the differences, file − versus, at the same positions, in %llu groups;\n"
+               "measurable from two standard errors on:\n\n",
                (unsigned long long)r->result->n_groups);
-        table_print(pair_columns, r->differences, r->result->n_differences, sizeof *r->differences);
+        table_print(difference_columns, r->differences, r->result->n_differences,
+                    sizeof *r->differences);
     }
 }
 

@@ -10,75 +10,82 @@
 
 #include "imatrix/cli/console.h"
 
-enum { CELL_BYTES = 64 };
+enum { CELL_BYTES = 64, MAX_SHOWN = 32 };
 
 // ---- fields ------------------------------------------------------------------------------------
 
+// What lies in a row.
+typedef enum field_type {
+    FIELD_TEXT, // const char *
+    FIELD_I32,
+    FIELD_U64,
+    FIELD_BOOL,
+    FIELD_REAL,     // double
+    FIELD_ESTIMATE, // imatrix_estimate
+} field_type;
+
+// How its numbers look to people.
+static const struct {
+    field_type type;
+    const char *format;
+    double scale;
+} kinds[] = {
+    [COLUMN_NAME] = {FIELD_TEXT},
+    [COLUMN_TEXT] = {FIELD_TEXT},
+    [COLUMN_I32] = {FIELD_I32, "%.0f", 1},
+    [COLUMN_U64] = {FIELD_U64, "%.0f", 1},
+    [COLUMN_BYTES] = {FIELD_U64},
+    [COLUMN_MARK] = {FIELD_BOOL},
+    [COLUMN_COUNT] = {FIELD_REAL, "%.0f", 1},
+    [COLUMN_REAL] = {FIELD_REAL, "%.3g", 1},
+    [COLUMN_FIXED] = {FIELD_REAL, "%.4f", 1},
+    [COLUMN_EXACT] = {FIELD_REAL, "%.6f", 1},
+    [COLUMN_SHARE] = {FIELD_REAL, "%.1f", 100},
+    [COLUMN_ESTIMATE_3] = {FIELD_ESTIMATE, "%.3f", 1},
+    [COLUMN_ESTIMATE_4] = {FIELD_ESTIMATE, "%.4f", 1},
+    [COLUMN_ESTIMATE_6] = {FIELD_ESTIMATE, "%.6f", 1},
+};
+
+static field_type type_of(const table_column *column) {
+    return kinds[column->kind].type;
+}
+
+static const void *field_of(const table_column *column, const void *row) {
+    return (const char *)row + column->offset;
+}
+
 static const char *text_at(const table_column *column, const void *row) {
-    const char *text;
-    memcpy(&text, (const char *)row + column->offset, sizeof text);
-    return text;
-}
-
-static bool is_text(const table_column *column) {
-    return column->kind == COLUMN_NAME || column->kind == COLUMN_TEXT;
-}
-
-static bool is_estimate(const table_column *column) {
-    return column->kind == COLUMN_FIXED_ESTIMATE || column->kind == COLUMN_EXACT_ESTIMATE;
-}
-
-static double error_at(const table_column *column, const void *row) {
-    imatrix_estimate estimate;
-    memcpy(&estimate, (const char *)row + column->offset, sizeof estimate);
-    return estimate.error;
+    return *(const char *const *)field_of(column, row);
 }
 
 // The value of a column of numbers.
 static double number_at(const table_column *column, const void *row) {
-    const char *field = (const char *)row + column->offset;
-    int32_t as_i32;
-    uint64_t as_u64;
-    bool as_bool;
-    double as_real;
-    switch (column->kind) {
-    case COLUMN_I32:
-        memcpy(&as_i32, field, sizeof as_i32);
-        return as_i32;
-    case COLUMN_U64:
-    case COLUMN_BYTES:
-        memcpy(&as_u64, field, sizeof as_u64);
-        return (double)as_u64;
-    case COLUMN_MARK:
-        memcpy(&as_bool, field, sizeof as_bool);
-        return as_bool;
-    default: // an estimate begins with its value
-        memcpy(&as_real, field, sizeof as_real);
-        return as_real;
+    const void *field = field_of(column, row);
+    switch (type_of(column)) {
+    case FIELD_I32:
+        return *(const int32_t *)field;
+    case FIELD_U64:
+        return (double)*(const uint64_t *)field;
+    case FIELD_BOOL:
+        return *(const bool *)field;
+    case FIELD_ESTIMATE:
+        return ((const imatrix_estimate *)field)->value;
+    default:
+        return *(const double *)field;
     }
+}
+
+static double error_at(const table_column *column, const void *row) {
+    return ((const imatrix_estimate *)field_of(column, row))->error;
 }
 
 // ---- for people --------------------------------------------------------------------------------
 
 static void format_number(const table_column *column, double number, char cell[CELL_BYTES]) {
-    static const struct {
-        const char *format;
-        double scale;
-    } looks[] = {
-        [COLUMN_I32] = {"%.0f", 1},
-        [COLUMN_U64] = {"%.0f", 1},
-        [COLUMN_COUNT] = {"%.0f", 1},
-        [COLUMN_REAL] = {"%.3g", 1},
-        [COLUMN_FIXED] = {"%.4f", 1},
-        [COLUMN_EXACT] = {"%.6f", 1},
-        [COLUMN_SHARE] = {"%.1f", 100},
-        [COLUMN_FIXED_ESTIMATE] = {"%.4f", 1},
-        [COLUMN_EXACT_ESTIMATE] = {"%.6f", 1},
-    };
     if (isnan(number)) {
         snprintf(cell, CELL_BYTES, "-");
     } else {
-        snprintf(cell, CELL_BYTES, looks[column->kind].format, looks[column->kind].scale * number);
+        snprintf(cell, CELL_BYTES, kinds[column->kind].format, kinds[column->kind].scale * number);
     }
 }
 
@@ -91,17 +98,21 @@ static void print_name(const table_column *column, const void *row) {
     printf("%-*.*s", column->width, (int)(ends ? len - n : len), name);
 }
 
+static void print_number(const table_column *column, double number, int width) {
+    char cell[CELL_BYTES];
+    format_number(column, number, cell);
+    printf("%*s", width, cell);
+}
+
 static void print_estimate(const table_column *column, const void *row) {
-    char value[CELL_BYTES];
     char error[CELL_BYTES];
-    format_number(column, number_at(column, row), value);
     format_number(column, error_at(column, row), error);
-    const int rest = column->width - (int)strlen(error) - 3;
-    printf("%*s ± %s", rest, value, error);
+    const int error_width = (int)(strlen(" ± ") - 1 + strlen(error)); // ± is two bytes
+    print_number(column, number_at(column, row), column->width - error_width);
+    printf(" ± %s", error);
 }
 
 static void print_cell(const table_column *column, const void *row) {
-    char cell[CELL_BYTES];
     switch (column->kind) {
     case COLUMN_NAME:
         print_name(column, row);
@@ -115,13 +126,12 @@ static void print_cell(const table_column *column, const void *row) {
     case COLUMN_BYTES:
         printf("%*s", column->width, console_bytes((uint64_t)number_at(column, row)));
         break;
-    case COLUMN_FIXED_ESTIMATE:
-    case COLUMN_EXACT_ESTIMATE:
-        print_estimate(column, row);
-        break;
     default:
-        format_number(column, number_at(column, row), cell);
-        printf("%*s", column->width, cell);
+        if (type_of(column) == FIELD_ESTIMATE) {
+            print_estimate(column, row);
+        } else {
+            print_number(column, number_at(column, row), column->width);
+        }
         break;
     }
 }
@@ -140,18 +150,34 @@ static void print_title(const table_column *column) {
     }
 }
 
+// The column with its width, if it is that of its longest text.
+static table_column fit_column(const table_column *column, const void *rows, size_t n,
+                               size_t row_bytes) {
+    table_column fitted = *column;
+    if (column->kind == COLUMN_TEXT && column->width == 0) {
+        size_t longest = strlen(column->title);
+        for (size_t i = 0; i < n; ++i) {
+            const size_t len = strlen(text_at(column, (const char *)rows + i * row_bytes));
+            longest = len > longest ? len : longest;
+        }
+        fitted.width = (int)longest + 2;
+    }
+    return fitted;
+}
+
 void table_print(const table_column *columns, const void *rows, size_t n, size_t row_bytes) {
+    table_column shown[MAX_SHOWN];
+    size_t n_shown = 0;
     for (const table_column *column = columns; column->kind != COLUMN_END; ++column) {
         if (column->title != NULL) {
-            print_title(column);
+            shown[n_shown++] = fit_column(column, rows, n, row_bytes);
+            print_title(&shown[n_shown - 1]);
         }
     }
     printf("\n");
     for (size_t i = 0; i < n; ++i) {
-        for (const table_column *column = columns; column->kind != COLUMN_END; ++column) {
-            if (column->title != NULL) {
-                print_cell(column, (const char *)rows + i * row_bytes);
-            }
+        for (size_t c = 0; c < n_shown; ++c) {
+            print_cell(&shown[c], (const char *)rows + i * row_bytes);
         }
         printf("\n");
     }
@@ -179,19 +205,26 @@ static void print_quoted(const char *text) {
 }
 
 static void print_csv_field(const table_column *column, const void *row) {
-    if (is_text(column)) {
+    switch (type_of(column)) {
+    case FIELD_TEXT:
         print_quoted(text_at(column, row));
-    } else if (is_estimate(column)) {
+        break;
+    case FIELD_REAL:
+        printf("%.10g", number_at(column, row));
+        break;
+    case FIELD_ESTIMATE:
         printf("%.10g,%.10g", number_at(column, row), error_at(column, row));
-    } else {
-        printf("%.16g", number_at(column, row));
+        break;
+    default:
+        printf("%.0f", number_at(column, row));
+        break;
     }
 }
 
 void table_print_csv(const table_column *columns, const void *rows, size_t n, size_t row_bytes) {
     for (const table_column *column = columns; column->kind != COLUMN_END; ++column) {
         printf("%s%s", column != columns ? "," : "", column->key);
-        if (is_estimate(column)) {
+        if (type_of(column) == FIELD_ESTIMATE) {
             printf(",%s_error", column->key);
         }
     }
@@ -212,19 +245,17 @@ json_t *table_pack_number(double number) {
 }
 
 static json_t *pack_field(const table_column *column, const void *row) {
-    if (is_text(column)) {
+    if (type_of(column) == FIELD_TEXT) {
         return json_string(text_at(column, row));
     }
     const double number = number_at(column, row);
-    switch (column->kind) {
-    case COLUMN_I32:
-    case COLUMN_U64:
-    case COLUMN_BYTES:
+    switch (type_of(column)) {
+    case FIELD_I32:
+    case FIELD_U64:
         return json_integer((json_int_t)number);
-    case COLUMN_MARK:
+    case FIELD_BOOL:
         return json_boolean(number != 0);
-    case COLUMN_FIXED_ESTIMATE:
-    case COLUMN_EXACT_ESTIMATE:
+    case FIELD_ESTIMATE:
         return json_pack("{s:o, s:o}", "value", table_pack_number(number), "error",
                          table_pack_number(error_at(column, row)));
     default:
@@ -264,7 +295,7 @@ static int compare_keys(const void *a, const void *b) {
 
 static const table_column *find_number(const table_column *columns, const char *key) {
     for (; columns->kind != COLUMN_END; ++columns) {
-        if (!is_text(columns) && strcmp(columns->key, key) == 0) {
+        if (type_of(columns) != FIELD_TEXT && strcmp(columns->key, key) == 0) {
             return columns;
         }
     }

@@ -13,32 +13,33 @@
 #include "imatrix/imatrix.h"
 
 typedef enum column_kind {
-    COLUMN_END = 0,        // closes the columns
-    COLUMN_NAME,           // const char *: a weight, shown without ".weight"
-    COLUMN_I32,            // int32_t
-    COLUMN_U64,            // uint64_t
-    COLUMN_COUNT,          // double, shown as a whole number; NAN is shown as - and null
-    COLUMN_REAL,           // double, three digits
-    COLUMN_FIXED,          // double, four decimals
-    COLUMN_EXACT,          // double, six decimals
-    COLUMN_SHARE,          // double 0..1, shown in per cent
-    COLUMN_TEXT,           // const char *, flush left behind two spaces
-    COLUMN_MARK,           // bool, shown as * or nothing
-    COLUMN_BYTES,          // uint64_t, shown in MiB and the like
-    COLUMN_FIXED_ESTIMATE, // imatrix_estimate, four decimals and ± four
-    COLUMN_EXACT_ESTIMATE, // imatrix_estimate, six decimals and ± six
+    COLUMN_END = 0,    // closes the columns
+    COLUMN_NAME,       // const char *: a weight, shown without ".weight"
+    COLUMN_I32,        // int32_t
+    COLUMN_U64,        // uint64_t
+    COLUMN_COUNT,      // double, shown as a whole number; NAN is shown as - and null
+    COLUMN_REAL,       // double, three digits
+    COLUMN_FIXED,      // double, four decimals
+    COLUMN_EXACT,      // double, six decimals
+    COLUMN_SHARE,      // double 0..1, shown in per cent
+    COLUMN_TEXT,       // const char *, flush left behind two spaces
+    COLUMN_MARK,       // bool, shown as * or nothing
+    COLUMN_BYTES,      // uint64_t, shown in MiB and the like
+    COLUMN_ESTIMATE_3, // imatrix_estimate, value ± error with three decimals
+    COLUMN_ESTIMATE_4, // with four
+    COLUMN_ESTIMATE_6, // with six
 } column_kind;
 
 typedef struct table_column {
     column_kind kind;
     const char *key;   // in JSON, and what to sort by
     const char *title; // NULL: in JSON only
-    int width;         // of the column, with the space before it
+    int width;         // of the column, with the space before it; 0: that of its longest text
     size_t offset;     // of the field
     const char *about; // for the help, or NULL
 } table_column;
 
-// Prints a heading and the rows (n of row_bytes) on stdout.
+// Prints a heading and the rows (n of row_bytes) on stdout, of at most 32 columns with titles.
 void table_print(const table_column *columns, const void *rows, size_t n, size_t row_bytes);
 
 // The same for spreadsheets: keys, then rows, all digits. An estimate is two fields, its error

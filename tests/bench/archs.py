@@ -6,15 +6,18 @@
     archs.py --llama llama.cpp/build/bin FOLDER/*.gguf
 
 For every model: llama-imatrix and `imatrix collect` run the same text, and the two files must hold
-the same entries with the same counts; llama-quantize takes our file and `imatrix quantize` takes
-llama-imatrix's, and both must give every tensor the same type; llama-perplexity runs our quantized
-models, and its perplexity must be that of `imatrix eval`. One row a family, the worst over its
-models; what disagrees is named on standard error, and the exit status is 1.
+the same entries with the same counts and sums; llama-quantize takes our file and `imatrix quantize`
+takes llama-imatrix's, and both must give every tensor the same type; llama-perplexity and
+`imatrix eval` must find the same perplexity, of the model and of ours in every type. One row a
+family, the worst over its models; what disagrees is named on standard error, and the exit status
+is 1.
 
 A model without a tokenizer is lent one: of SentencePiece, whose tokens are the characters of ASCII,
 with a text of random ones. The programs of llama.cpp run with an F32 cache and without flash
 attention, which is what F32 arithmetic means here. They round the inputs of quantized weights to 8
-bits, which we do not: perplexities of quantized models differ by that.
+bits and those of F16 weights to 16, which we do not: what is not F32 they run as llama-quantize writes
+it out in F32. How far perplexities lie apart without that stands in parentheses. (--no-repack: the
+repacked products stop at the latent attention of several chunks.)
 
 Columns of in_sum2 are compared by |ours - theirs| / (theirs + mean of theirs in the matrix): where
 an expert saw two tokens a column is near zero by chance, and two correct sums differ there by any
@@ -41,6 +44,7 @@ TEXT_SEED = 1
 CHARACTERS = [chr(c) for c in range(33, 127)]
 SPACE = "\u2581"
 NORMAL, UNKNOWN, CONTROL = 1, 2, 3  # types of tokens
+TYPE_F32 = 0  # of tensors
 U32, I32, F32, STRING, ARRAY = 4, 5, 6, 8, 9  # of keys
 TIED_HEAD = "token_embd.weight"  # of which llama-imatrix keeps no statistics
 
@@ -55,7 +59,8 @@ def parse_arguments():
     parser.add_argument("--types", default="Q4_K_M,Q2_K,MXFP4_MOE", help="[%(default)s]")
     parser.add_argument("--ctx-size", type=int, default=128)
     parser.add_argument("--chunks", type=int, default=4)
-    parser.add_argument("--tolerance", type=float, default=1e-3, help="of columns [%(default)s]")
+    parser.add_argument("--tolerance", type=float, default=1e-3,
+                        help="of columns and perplexities [%(default)s]")
     parser.add_argument("--threads", default="2")
     parser.add_argument("--work", default="out/archs", help="directory for files [%(default)s]")
     parser.add_argument("models", nargs="+", metavar="MODEL")
@@ -190,11 +195,12 @@ class Programs:
     def llama(self, name):
         return str(Path(self.args.llama) / name)
 
-    def collect(self):
+    def collect(self, plain):
+        """Ours of the model, llama-imatrix's of the same in F32."""
         ours, theirs = self.path("ours.imatrix.gguf"), self.path("theirs.imatrix.gguf")
         run(self.args.program, "collect", "-m", self.model, "-o", ours, "--output-format", "gguf",
             "--drop-tail", "--process-output", "--precision", "exact", "--restart", *self.window)
-        run(self.llama("llama-imatrix"), "-m", self.model, "-o", theirs, "--process-output",
+        run(self.llama("llama-imatrix"), "-m", plain, "-o", theirs, "--process-output",
             "--no-ppl", *self.window, *self.f32)
         return ours, theirs
 
@@ -206,14 +212,24 @@ class Programs:
         run(self.llama("llama-quantize"), "--imatrix", ours, *options, self.model, other, kind)
         return mine, other
 
-    def perplexities(self, model):
-        """Ours and llama-perplexity's."""
-        ours, _ = run(self.args.program, "eval", "-m", model, "--json", *self.window)
+    def as_f32(self, model):
+        """The path of a model whose weights llama-quantize has written out in full."""
+        if all(kind == TYPE_F32 for _, kind, _ in read_tensors(model)[0].values()):
+            return model
+        plain = self.path("plain.gguf")
+        run(self.llama("llama-quantize"), "--allow-requantize", model, plain, "F32")
+        return plain
+
+    def perplexity(self, model):
+        said, _ = run(self.args.program, "eval", "-m", model, "--json", *self.window)
+        return json.loads(said)["perplexity"]["value"]
+
+    def llama_perplexity(self, model):
         estimate = None
         while estimate is None:  # now and then it ends before its last line is out
             _, said = run(self.llama("llama-perplexity"), "-m", model, *self.window, *self.f32)
             estimate = re.search(r"Final estimate: PPL = (\S+)", said)
-        return json.loads(ours)["perplexity"]["value"], float(estimate[1])
+        return float(estimate[1])
 
 
 # -------------------------------------------------------------------------------------------------
@@ -255,38 +271,53 @@ def compare_imatrices(ours, theirs, complain):
     return len(entries), worst
 
 
+def types_of(path):
+    """name -> (shape, type). llama-quantize drops trailing dimensions of 1."""
+    return {name: (re.sub(r"(, 1)+$", "", str(list(shape))[1:-1]), kind)
+            for name, (shape, kind, _) in read_tensors(path)[0].items()}
+
+
 def compare_types(ours, theirs, complain):
-    mine, other = read_tensors(ours)[0], read_tensors(theirs)[0]
+    mine, other = types_of(ours), types_of(theirs)
     for name in sorted(mine.keys() | other.keys()):
-        a, b = (t[name][:2] if name in t else None for t in (mine, other))
-        if a != b:
-            complain(f"{name}: shape and type {a}, theirs {b}")
+        if mine.get(name) != other.get(name):
+            complain(f"{name}: shape and type {mine.get(name)}, theirs {other.get(name)}")
 
 
 def relative(ours, theirs):
     return abs(ours / theirs - 1)
 
 
+def check_type(programs, kind, imatrices, complain):
+    """Relative differences of perplexity: of the weights, and with inputs of 8 bits."""
+    mine, other = programs.quantize(kind, *imatrices)
+    compare_types(mine, other, complain)
+    ours = programs.perplexity(mine)
+    rounded = relative(ours, programs.llama_perplexity(mine))
+    exact = relative(ours, programs.llama_perplexity(programs.as_f32(mine)))
+    os.remove(mine)
+    os.remove(other)
+    return exact, rounded
+
+
 def check(args, path, complain):
-    """Figures of one model: name -> number, the larger the worse."""
+    """Figures of one model, the larger the worse: name -> number, or the pair of a type."""
     model, text = prepare(args, path)
     _, keys = read_tensors(path)
     n_experts = value_of(keys, value_of(keys, "general.architecture") + ".expert_count")
     programs = Programs(args, model, text)
-    ours, theirs = programs.collect()
-    n_entries, error = compare_imatrices(ours, theirs, complain)
-    if error > args.tolerance:
-        complain(f"in_sum2 differs by {error:.1e}")
-    figures = {"entries": n_entries, "in_sum2": error,
-               "PPL": relative(*programs.perplexities(model))}
+    plain = programs.as_f32(model)
+    imatrices = programs.collect(plain)
+    n_entries, error = compare_imatrices(*imatrices, complain)
+    exact = relative(programs.perplexity(model), programs.llama_perplexity(plain))
+    figures = {"entries": (n_entries,), "in_sum2": (error,), "PPL": (exact,)}
     for kind in args.types.split(","):
-        if kind == "MXFP4_MOE" and not n_experts:
-            continue
-        mine, other = programs.quantize(kind, ours, theirs)
-        compare_types(mine, other, lambda text: complain(f"{kind}: {text}"))
-        figures[f"PPL {kind}"] = relative(*programs.perplexities(mine))
-        os.remove(mine)
-        os.remove(other)
+        if kind != "MXFP4_MOE" or n_experts:
+            figures[kind] = check_type(programs, kind, imatrices,
+                                       lambda text, kind=kind: complain(f"{kind}: {text}"))
+    for name, (figure, *_) in figures.items():
+        if name != "entries" and not figure <= args.tolerance:
+            complain(f"{name} differs by {figure:.1e}")
     return figures
 
 
@@ -299,21 +330,31 @@ def print_row(cells):
 
 
 def check_family(args, paths):
-    """The largest figures over the models, and the number of complaints."""
-    complaints, worst = [], {}
+    """The largest figures over the models, and the number of disagreements."""
+    complaints, worst = set(), {}
     for path in paths:
         def complain(text):
-            complaints.append(text)
-            print(f"{Path(path).stem}: {text}", file=sys.stderr, flush=True)
+            # What is wrong in every layer is said once.
+            line = f"{Path(path).stem}: " + re.sub(r"blk\.\d+", "blk.*", text)
+            if line not in complaints:
+                complaints.add(line)
+                print(line, file=sys.stderr, flush=True)
 
         try:
             figures = check(args, path, complain)
         except RuntimeError as failure:
             complain(str(failure))
             continue
-        worst = {name: max(value, worst.get(name, 0)) for name, value in
-                 {**worst, **figures}.items()}
+        for name, values in figures.items():
+            worst[name] = tuple(map(max, zip(values, worst.get(name, values))))
     return worst, len(complaints)
+
+
+def cell(worst, name):
+    if name not in worst:
+        return "–"
+    first, *more = worst[name]
+    return f"{first:.0e}" + "".join(f" ({figure:.0e})" for figure in more)
 
 
 def main():
@@ -323,17 +364,15 @@ def main():
     for path in args.models:
         arch = value_of(read_tensors(path)[1], "general.architecture")
         families.setdefault(arch, []).append(path)
-    titles = ["PPL", *(f"PPL {kind}" for kind in args.types.split(","))]
-    print_row(["family", "models", "entries", "in_sum2", *titles, "disagreements"])
-    print_row(["---"] * (5 + len(titles)))
+    titles = ["in_sum2", "PPL", *args.types.split(",")]
+    print_row(["family", "models", "entries", *titles, "disagreements"])
+    print_row(["---"] * (4 + len(titles)))
     n_all = 0
     for arch, paths in sorted(families.items()):
         worst, n_complaints = check_family(args, paths)
         n_all += n_complaints
-        print_row([arch, str(len(paths)), str(worst.get("entries", 0)),
-                   f"{worst.get('in_sum2', math.nan):.0e}",
-                   *(f"{worst[t]:.0e}" if t in worst else "–" for t in titles),
-                   str(n_complaints or "none")])
+        print_row([arch, str(len(paths)), str(worst.get("entries", (0,))[0]),
+                   *(cell(worst, title) for title in titles), str(n_complaints or "none")])
     sys.exit(n_all > 0)
 
 

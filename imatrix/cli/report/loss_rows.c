@@ -9,7 +9,7 @@
 
 #include "imatrix/cli/report/fields.h"
 
-static const double same_size = 1.001;
+static const double same_size = 1.001; // times as large as another still counts as no larger
 
 // The plan by which `model` was written, or NULL: paths may differ where the files were moved, the
 // names do not.
@@ -26,9 +26,9 @@ static const json_t *find_plan(const report_inputs *inputs, const char *model) {
 
 // Takes over `row`.
 static void insert_by_size(json_t *rows, json_t *row) {
-    const double bytes = field_number(row, "bytes");
+    const double bytes = field_number(row, "file_bytes");
     size_t place = json_array_size(rows);
-    while (place > 0 && !(field_number(json_array_get(rows, place - 1), "bytes") <= bytes) &&
+    while (place > 0 && !(field_number(json_array_get(rows, place - 1), "file_bytes") <= bytes) &&
            !isnan(bytes)) {
         --place;
     }
@@ -41,7 +41,7 @@ static void add_evaluation(json_t *rows, const report_inputs *inputs, const json
     json_t *row = json_copy((json_t *)(uintptr_t)evaluation);
     json_object_set_new(row, "file", json_string(model));
     if (plan != NULL) {
-        json_object_set(row, "bytes", json_object_get(plan, "disk_bytes"));
+        json_object_set(row, "file_bytes", json_object_get(plan, "disk_bytes"));
         json_object_set(row, "bits_per_weight", json_object_get(plan, "bits_per_weight"));
     }
     insert_by_size(rows, row);
@@ -55,7 +55,7 @@ static void add_candidates(json_t *rows, const json_t *comparison) {
     }
 }
 
-// ---- labels ------------------------------------------------------------------------------------
+// ---- names -------------------------------------------------------------------------------------
 
 static const char *name_of(const json_t *row) {
     return input_base_name(field_text(row, "file"));
@@ -81,17 +81,17 @@ static size_t common_start(const json_t *rows) {
     return n;
 }
 
-static void set_labels(const json_t *rows) {
+static void set_names(const json_t *rows) {
     static const char ending[] = ".gguf";
     const size_t n_ending = sizeof ending - 1;
     const size_t start = common_start(rows);
     size_t i;
     json_t *row;
     json_array_foreach(rows, i, row) {
-        const char *label = name_of(row) + start;
-        const size_t n = strlen(label);
-        const bool ends = n > n_ending && strcmp(label + n - n_ending, ending) == 0;
-        json_object_set_new(row, "label", json_stringn(label, ends ? n - n_ending : n));
+        const char *name = name_of(row) + start;
+        const size_t n = strlen(name);
+        const bool ends = n > n_ending && strcmp(name + n - n_ending, ending) == 0;
+        json_object_set_new(row, "name", json_stringn(name, ends ? n - n_ending : n));
     }
 }
 
@@ -101,7 +101,7 @@ static bool is_beaten(const json_t *rows, const json_t *row) {
     size_t i;
     const json_t *other;
     json_array_foreach(rows, i, other) {
-        if (field_number(other, "bytes") <= same_size * field_number(row, "bytes") &&
+        if (field_number(other, "file_bytes") <= same_size * field_number(row, "file_bytes") &&
             field_number(other, "kl_mean") < field_number(row, "kl_mean")) {
             return true;
         }
@@ -113,7 +113,7 @@ static void mark_front(const json_t *rows) {
     size_t i;
     json_t *row;
     json_array_foreach(rows, i, row) {
-        const double place = field_number(row, "bytes") * field_number(row, "kl_mean");
+        const double place = field_number(row, "file_bytes") * field_number(row, "kl_mean");
         json_object_set_new(row, "on_front",
                             json_boolean(!isnan(place) && !is_beaten(rows, row)));
     }
@@ -129,7 +129,7 @@ json_t *loss_rows_new(const report_inputs *inputs) {
             add_evaluation(rows, inputs, input->root);
         }
     }
-    set_labels(rows);
+    set_names(rows);
     mark_front(rows);
     return rows;
 }

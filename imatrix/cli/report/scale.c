@@ -45,7 +45,8 @@ double scale_place(const scale *s, double value) {
 
 static size_t linear_ticks(const scale *s, size_t n_wanted, double ticks[MAX_TICKS]) {
     static const double multiples[] = {1, 2, 5, 10};
-    const double rough = (s->most - s->least) / (double)n_wanted;
+    const double finest = s->is_whole ? 1.0 : 0.0;
+    const double rough = fmax((s->most - s->least) / (double)n_wanted, finest);
     const double power = pow(10.0, floor(log10(rough)));
     size_t m = 0;
     while (multiples[m] * power < rough && multiples[m] < 10) {

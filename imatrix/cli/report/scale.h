@@ -14,7 +14,8 @@ enum { MAX_TICKS = 32 };
 typedef struct scale {
     double least;
     double most;
-    bool is_log; // places go by logarithm; values at or below 0 lie at 0
+    bool is_log;   // places go by logarithm; values at or below 0 lie at 0
+    bool is_whole; // ticks are whole numbers
 } scale;
 
 // A scale that has seen nothing yet.

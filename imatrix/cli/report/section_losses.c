@@ -34,14 +34,24 @@ typedef struct loss_picture {
 
 // clang-format off
 static const field_row columns[] = {
-    {FIELD_CODE,    "label",           "file"},
-    {FIELD_BYTES,   "bytes",           "size"},
+    {FIELD_CODE,    "name",           "file"},
+    {FIELD_BYTES,   "file_bytes",           "size"},
     {FIELD_FIXED,   "bits_per_weight", "bits per weight"},
     {FIELD_REAL,    "kl_mean",         "KL divergence"},
     {FIELD_REAL,    "kl_p99",          "KL 99 %"},
     {FIELD_REAL,    "perplexity",      "perplexity"},
     {FIELD_PERCENT, "top1",            "same top token"},
     {FIELD_FLAG,    "on_front",        "on the front"},
+    {FIELD_END},
+};
+
+static const field_row difference_columns[] = {
+    {FIELD_CODE, "name",         "file"},
+    {FIELD_CODE, "against_name", "against"},
+    {FIELD_REAL, "kl_mean",      "KL divergence"},
+    {FIELD_TEXT, "kl_verdict",   "is"},
+    {FIELD_REAL, "ln_ratio",     "ln perplexity"},
+    {FIELD_TEXT, "ratio_verdict", "is"},
     {FIELD_END},
 };
 
@@ -61,7 +71,7 @@ enum { N_UNITS = sizeof units / sizeof *units };
 // ---- scales ------------------------------------------------------------------------------------
 
 static void fit_sizes(plot *p, double *unit_bytes, const json_t *rows) {
-    const double most = field_number(json_array_get(rows, json_array_size(rows) - 1), "bytes");
+    const double most = field_number(json_array_get(rows, json_array_size(rows) - 1), "file_bytes");
     size_t unit = 0;
     size_t i;
     const json_t *row;
@@ -72,7 +82,7 @@ static void fit_sizes(plot *p, double *unit_bytes, const json_t *rows) {
     p->x_title = units[unit].title;
     p->x = scale_new(false);
     json_array_foreach(rows, i, row) {
-        scale_include(&p->x, field_number(row, "bytes") / *unit_bytes);
+        scale_include(&p->x, field_number(row, "file_bytes") / *unit_bytes);
     }
     scale_pad(&p->x, 0.08, 0.08);
 }
@@ -89,7 +99,7 @@ static void fit_losses(plot *p, const json_t *rows) {
 }
 
 static double row_x(const loss_picture *picture, const json_t *row) {
-    return plot_x(&picture->frame, field_number(row, "bytes") / picture->unit_bytes);
+    return plot_x(&picture->frame, field_number(row, "file_bytes") / picture->unit_bytes);
 }
 
 static double row_y(const loss_picture *picture, const json_t *row) {
@@ -167,7 +177,7 @@ static void draw_all_labels(const loss_picture *picture) {
         points[i] = (label_point){
             .x = row_x(picture, row) / 100,
             .y = row_y(picture, row),
-            .text = field_text(row, "label"),
+            .text = field_text(row, "name"),
             .comes_first = json_is_true(json_object_get(row, "on_front")),
         };
     }
@@ -205,7 +215,7 @@ static json_t *select_drawn(const json_t *rows) {
     size_t i;
     json_t *row;
     json_array_foreach(rows, i, row) {
-        if (field_number(row, "bytes") > 0 && !isnan(field_number(row, "kl_mean"))) {
+        if (field_number(row, "file_bytes") > 0 && !isnan(field_number(row, "kl_mean"))) {
             json_array_append(drawn, row);
         }
     }
@@ -222,6 +232,15 @@ static void explain_absence(FILE *page, size_t n_absent) {
     }
 }
 
+static void print_differences(FILE *page, const report_inputs *inputs) {
+    for (size_t i = 0; i < inputs->n; ++i) {
+        if (inputs->items[i].kind == INPUT_COMPARE) {
+            field_print_table(page, "Differences at the same positions", difference_columns,
+                              json_object_get(inputs->items[i].root, "differences"), false);
+        }
+    }
+}
+
 void section_losses(FILE *page, const report_inputs *inputs) {
     json_t *rows = loss_rows_new(inputs);
     json_t *drawn = select_drawn(rows);
@@ -232,6 +251,7 @@ void section_losses(FILE *page, const report_inputs *inputs) {
         }
         explain_absence(page, json_array_size(rows) - json_array_size(drawn));
         field_print_table(page, "All files", columns, rows, true);
+        print_differences(page, inputs);
         html_print(page, "</section>\n");
     }
     json_decref(drawn);

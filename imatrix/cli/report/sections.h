@@ -13,15 +13,16 @@
 // sizes from quantize.
 void section_losses(FILE *page, const report_inputs *inputs);
 
-// Maps by layer and weight: importance and how uneven it is (show), types and errors (quantize).
-void section_importance(FILE *page, const report_inputs *inputs);
+// The type of every tensor. quantize.
 void section_recipes(FILE *page, const report_inputs *inputs);
-void section_errors(FILE *page, const report_inputs *inputs);
 
-// How many tokens the experts of each layer have seen. show.
+// Errors (quantize), importance and how uneven it is (show), by layer and kind of tensor.
+void section_maps(FILE *page, const report_inputs *inputs);
+
+// How many tokens the experts of each layer have seen. show, collect.
 void section_experts(FILE *page, const report_inputs *inputs);
 
-// What check has found.
+// Whether an imatrix serves its model. check.
 void section_findings(FILE *page, const report_inputs *inputs);
 
 // Where all of this comes from: what every input says about itself.

@@ -6,7 +6,6 @@
 
 #include "imatrix/cli/report/tensor_map.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@
 enum {
     KIND_BYTES = 64,
     ROW_HEIGHT = 24,      // pixels
-    GAP = 6,              // above the rows of no layer
+    GAP = 24,             // below the rows of layers, for their numbers
     LETTER_WIDTH = 7,     // of the kinds' names
     MAX_LETTERS = 20,     // of a kind's name; the rest shows on hover
     MAX_LAYER_LABELS = 10,
@@ -135,7 +134,21 @@ static void number_columns(tensor_map *map) {
 // ---- picture -----------------------------------------------------------------------------------
 
 static double row_top(const tensor_map *map, size_t row) {
-    return (double)(row * ROW_HEIGHT + (row >= map->n_layer_rows && row > 0 ? GAP : 0));
+    const bool is_below = row >= map->n_layer_rows && map->n_layer_rows > 0;
+    return (double)(row * ROW_HEIGHT + (is_below ? GAP : 0));
+}
+
+// Cuts a name that is too long for the margin, between two characters.
+static void shorten(char text[KIND_BYTES]) {
+    static const char ellipsis[] = "…";
+    size_t n = MAX_LETTERS - 1;
+    if (strlen(text) <= MAX_LETTERS) {
+        return;
+    }
+    while (n > 0 && (text[n] & 0xC0) == 0x80) {
+        --n;
+    }
+    memcpy(text + n, ellipsis, sizeof ellipsis);
 }
 
 static void draw_cell(const tensor_map *map, const tensor_place *place) {
@@ -157,16 +170,77 @@ static void draw_cell(const tensor_map *map, const tensor_place *place) {
     html_print(map->page, "</g>\n");
 }
 
-static void draw_kind(const tensor_map *map, const tensor_place *place) {
-    const bool is_long = strlen(place->kind) > MAX_LETTERS;
-    html_print(map->page, "<text class=\"kind end\" x=\"-8\" y=\"%.0f\">%.*s",
-               row_top(map, place->row) + 16, "");
-    (void)is_long;
+// Names the rows; the places must be in their order.
+static void draw_kinds(const tensor_map *map) {
+    for (size_t i = 0; i < map->n; ++i) {
+        const tensor_place *place = &map->places[i];
+        char text[KIND_BYTES];
+        if (i > 0 && place->row == map->places[i - 1].row) {
+            continue;
+        }
+        memcpy(text, place->kind, sizeof text);
+        shorten(text);
+        html_print(map->page, "<text class=\"kind end\" x=\"-8\" y=\"%.0f\">%s</text>\n",
+                   row_top(map, place->row) + 16, text);
+    }
 }
 
+// Numbers the columns; the places must be in their order.
 static void draw_layers(const tensor_map *map) {
-    static const size_t strides[] = {1, 2, 5, 10, 20, 50, 100, 1000, 1000000};
-    size_t s = 0;
-    (void)s;
-    (void)strides;
+    const size_t stride = (map->n_columns + MAX_LAYER_LABELS - 1) / MAX_LAYER_LABELS;
+    const double y = (double)(map->n_layer_rows * ROW_HEIGHT + 15);
+    size_t n = 0;
+    for (size_t i = 0; i < map->n; ++i) {
+        const tensor_place *place = &map->places[i];
+        if (place->layer < 0 || place->column != n) {
+            continue;
+        }
+        if (n++ % stride == 0) {
+            html_print(map->page, "<text class=\"tick\" x=\"%.3f%%\" y=\"%.0f\">%.0f</text>",
+                       100.0 * ((double)place->column + 0.5) / (double)map->n_columns, y,
+                       (double)place->layer);
+        }
+    }
+    if (n > 0) {
+        html_print(map->page, "<text class=\"axis end\" x=\"-8\" y=\"%.0f\">layer</text>\n", y);
+    }
+}
+
+static size_t longest_kind(const tensor_map *map) {
+    size_t longest = sizeof "layer" - 1;
+    for (size_t i = 0; i < map->n; ++i) {
+        const size_t n = strlen(map->places[i].kind);
+        longest = n > longest ? n : longest;
+    }
+    return longest < MAX_LETTERS ? longest : MAX_LETTERS;
+}
+
+static void draw_map(tensor_map *map, const char *label) {
+    number_rows(map);
+    html_print(map->page,
+               "<svg class=\"map\" role=\"img\" aria-label=\"%s\" height=\"%.0f\" "
+               "style=\"--gutter:%zupx\">\n",
+               label, row_top(map, map->n_rows),
+               longest_kind(map) * LETTER_WIDTH + 12);
+    draw_kinds(map);
+    number_columns(map);
+    draw_layers(map);
+    for (size_t i = 0; i < map->n; ++i) {
+        draw_cell(map, &map->places[i]);
+    }
+    html_print(map->page, "</svg>\n");
+}
+
+void tensor_map_draw(FILE *page, const char *label, const tensor_cell *cells, size_t n,
+                     const field_row *hints) {
+    tensor_map map = {.page = page, .n = n, .hints = hints};
+    map.places = calloc(n + 1, sizeof *map.places);
+    if (map.places == NULL) {
+        return; // the table has it all
+    }
+    for (size_t i = 0; i < n; ++i) {
+        map.places[i] = find_place(&cells[i]);
+    }
+    draw_map(&map, label);
+    free(map.places);
 }

@@ -314,6 +314,8 @@ static const golden_model golden_models[] = {
      NORMS QKV_BIAS ROW_NORMS EXPERTS(F)},
     {"olmoe-yarn", "olmoe", "G4 F16", BASE RMS YARN EXPERT_KEYS, UNTIED,
      NORMS QKV ROW_NORMS EXPERTS(F)},
+    {"orion", "orion", "Y1", BASE LAYER_NORM, UNTIED_SHIFT, SHIFTS QKV GATED},
+    {"orion-fused", "orion", "Y1", BASE LAYER_NORM YARN, UNTIED_SHIFT, SHIFTS FUSED_BIAS GATED},
     {"phi2", "phi2", "G4 R6 Y1", BASE LAYER_NORM ROT_PART, UNTIED_SHIFT " output.bias:V",
      SHIFT QKV_BIAS OUT_BIAS UNGATED_BIAS},
     {"phi2-fused", "phi2", "G4 R4 Y1", BASE LAYER_NORM ROPE ROT_PART, UNTIED_SHIFT " output.bias:V",
@@ -359,6 +361,8 @@ static const golden_model golden_models[] = {
      SHIFTS QKV_BIAS OUT_BIAS UNGATED_BIAS},
     {"starcoder2-fused", "starcoder2", "Y1", BASE LAYER_NORM YARN, UNTIED_SHIFT,
      SHIFTS FUSED_BIAS OUT_BIAS UNGATED_BIAS},
+    {"xverse", "xverse", "Y1", BASE RMS ROT_ALL, UNTIED, NORMS QKV GATED},
+    {"xverse-fused", "xverse", "Y1", BASE RMS YARN ROT_ALL, UNTIED, NORMS FUSED_BIAS GATED},
 };
 // clang-format on
 

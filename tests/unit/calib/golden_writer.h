@@ -19,6 +19,7 @@
 #ifndef IMX_TESTS_GOLDEN_WRITER_H
 #define IMX_TESTS_GOLDEN_WRITER_H
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -179,6 +180,7 @@ static inline void golden_name(char *name, size_t name_bytes, int layer, const c
 
 static inline golden_tensor *golden_add_tensor(golden_file *file, int layer, const char *stem,
                                                const char *part) {
+    assert(file->n_tensors < GOLDEN_MAX_TENSORS);
     golden_tensor *tensor = &file->tensors[file->n_tensors++];
     golden_name(tensor->name, sizeof tensor->name, layer, stem, part);
     return tensor;
@@ -220,19 +222,27 @@ static inline void golden_list_all(golden_file *file) {
 
 // Values of a tensor lie within mean ± half, in 64ths. The first row whose text is in the name
 // counts.
+// clang-format off
 static const struct golden_spread {
     const char *text;
     int mean;
     const char *half; // a number in words; NULL: so that a product is about as large as its input
     bool is_added;    // to what goes from layer to layer: M makes it smaller
 } golden_spreads[] = {
-    {".scales", 80, "48", false},  {".scale", 48, "12", false},
-    {".bias", 0, "32", false},     {"post_", 64, "32", true},
-    {"norm", 64, "32", false},     {"attn_sinks", 0, "128", false},
-    {"rope_", 160, "96", false},   {"position_embd", 0, "64", false},
-    {"token_embd", 0, "B", false}, {"attn_output", 0, NULL, true},
-    {"ffn_down", 0, NULL, true},   {"", 0, NULL, false},
+    {".scales", 80, "48", false},
+    {".scale", 48, "12", false},
+    {".bias", 0, "32", false},
+    {"post_", 64, "32", true},
+    {"norm", 64, "32", false},
+    {"attn_sinks", 0, "128", false},
+    {"rope_", 160, "96", false},
+    {"position_embd", 0, "64", false},
+    {"token_embd", 0, "B", false},
+    {"attn_output", 0, NULL, true},
+    {"ffn_down", 0, NULL, true},
+    {"", 0, NULL, false},
 };
+// clang-format on
 
 // FNV-1a of both names (Fowler, Noll and Vo).
 static inline uint64_t golden_seed(const char *model_name, const char *tensor_name) {

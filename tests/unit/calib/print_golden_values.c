@@ -5,6 +5,7 @@
 //
 //     print_golden_values FOLDER | clang-format --assume-filename=x.c > golden_values.inc
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +24,9 @@ typedef struct group {
     int first;
 } group;
 
-static void append(char list[MAX_LIST], const char *format, double value) {
+static void append(char list[MAX_LIST], int n_digits, double value) {
     const size_t len = strlen(list);
-    snprintf(list + len, MAX_LIST - len, len > 0 ? ", " : "");
-    snprintf(list + strlen(list), MAX_LIST - strlen(list), format, value);
+    snprintf(list + len, MAX_LIST - len, "%s%.*g", len > 0 ? ", " : "", n_digits, value);
 }
 
 // Takes "blk.LAYER.STEM.weight" or "STEM.weight" apart; the layer is -1 where there is none.
@@ -50,13 +50,13 @@ static void add_layer(group *g, const imx_imatrix_entry *entry, size_t n_tokens,
         for (size_t j = 0; j < entry->n_cols; ++j) {
             sum += entry->in_sum2[mat * (size_t)entry->n_cols + j];
         }
-        append(g->sums, "%.5g", sum);
-        append(g->counts, "%.0f", entry->counts[mat]);
+        append(g->sums, 5, sum);
+        append(g->counts, 9, entry->counts[mat]);
         *has_counts = *has_counts || entry->counts[mat] != (double)n_tokens;
     }
 }
 
-// All layers from the first one on that has the product.
+// All layers that have the product, of which `first` is the first.
 static group describe(const imx_trace *trace, const char *stem, int first) {
     group g = {.first = first};
     bool has_counts = false;
@@ -81,10 +81,11 @@ static size_t add_to_groups(group *groups, size_t n, const group *g, const char 
         ++i;
     }
     if (i == n) {
+        assert(n + 1 < GOLDEN_MAX_PRODUCTS);
         groups[n++] = *g;
     }
     const size_t len = strlen(groups[i].stems);
-    snprintf(groups[i].stems + len, MAX_LIST - len, len > 0 ? " %s" : "%s", stem);
+    snprintf(groups[i].stems + len, MAX_LIST - len, "%s%s", len > 0 ? " " : "", stem);
     return n;
 }
 
@@ -108,7 +109,7 @@ static void print_products(const imx_trace *trace) {
         }
     }
     for (size_t i = 0; i < n_groups; ++i) {
-        printf(i > 0 ? ", " : "{");
+        printf("%s", i > 0 ? ", " : "{");
         print_group(&groups[i]);
     }
     printf("}");

@@ -185,17 +185,6 @@ static void test_refusals(void **state) {
     imx_model_close(base);
 }
 
-static void test_estimates(void **state) {
-    (void)state;
-    static const double x[] = {1, 2, 3, 6};
-    const imx_estimate mean = imx_estimate_mean(x, 4);
-    assert_true(mean.value == 3);
-    assert_true(is_near(mean.error, sqrt(3.5 / 3), 1e-15)); // variance (4 + 1 + 0 + 9) / 4
-    assert_true(imx_estimate_mean(x, 1).error == 0);
-    const imx_estimate power = imx_estimate_exp((imx_estimate){1, 0.25});
-    assert_true(is_near(power.value, exp(1), 1e-15) && is_near(power.error, exp(1) / 4, 1e-15));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_definition),
@@ -203,7 +192,6 @@ int main(void) {
         cmocka_unit_test(test_model_that_knows_nothing),
         cmocka_unit_test(test_same_bits_for_any_thread_count),
         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_estimates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
