@@ -44,9 +44,10 @@ imx_status imx_finish_gemma(imx_hparams *hparams, const imx_gguf *gguf, imx_erro
 }
 
 // The largest models scale scores by the embedding's share of a head instead of the head's length.
+// A model without heads is refused behind this.
 static imx_status finish_gemma(imx_hparams *hparams, uint32_t layers_of_27b, const imx_gguf *gguf,
                                imx_error *err) {
-    if (hparams->n_layers == layers_of_27b) {
+    if (hparams->n_layers == layers_of_27b && hparams->n_heads > 0) {
         hparams->attention_scale = 1.0f / sqrtf((float)(hparams->n_embd / hparams->n_heads));
     }
     return imx_finish_gemma(hparams, gguf, err);

@@ -55,6 +55,15 @@ static imx_status keep_positions(imx_compared *result, const imx_scores *scores,
     return IMX_OK;
 }
 
+static imx_status solve_tasks(imx_task_result *result, const imx_model *model,
+                              const imx_comparison *comparison, const imx_progress *progress,
+                              imx_error *err) {
+    const imx_task_options options = {.n_threads = comparison->n_threads, .progress = progress};
+    return comparison->tasks == NULL
+               ? IMX_OK
+               : imx_tasks_run(result, model, comparison->tasks, &options, err);
+}
+
 static imx_status measure(imx_compared *result, const imx_comparison *comparison, size_t i,
                           const imx_scored_model *base, imx_error *err) {
     named_progress named = name_progress(comparison, i + 1);
@@ -70,20 +79,22 @@ static imx_status measure(imx_compared *result, const imx_comparison *comparison
     IMX_TRY_GOTO(done, imx_evaluation_compute(&result->evaluation, &scores,
                                               imx_model_gguf(model.model)->path,
                                               imx_model_gguf(base->model)->path, err));
+    status = solve_tasks(&result->tasks, model.model, comparison, &progress, err);
 done:
     imx_residual_stream_free(model.hidden);
     imx_scores_free(&scores);
     return status;
 }
 
-imx_status imx_compare_run(imx_compared *results, const imx_comparison *comparison,
-                           imx_error *err) {
+imx_status imx_compare_run(imx_compared *results, imx_task_result *base_tasks,
+                           const imx_comparison *comparison, imx_error *err) {
     named_progress named = name_progress(comparison, 0);
     const imx_progress progress = {forward_named, &named};
     imx_scored_model base = {comparison->base, NULL};
     imx_status status;
     IMX_TRY_GOTO(done, imx_run_to_hidden(&base.hidden, base.model, comparison->corpus,
                                          comparison->n_threads, &progress, err));
+    IMX_TRY_GOTO(done, solve_tasks(base_tasks, base.model, comparison, &progress, err));
     for (size_t i = 0; i < comparison->n_models; ++i) {
         IMX_TRY_GOTO(done, measure(&results[i], comparison, i, &base, err));
     }
@@ -96,5 +107,6 @@ void imx_compared_free(imx_compared *results, size_t n_models) {
     for (size_t i = 0; i < n_models; ++i) {
         free(results[i].nll);
         free(results[i].kl);
+        imx_task_result_free(&results[i].tasks);
     }
 }

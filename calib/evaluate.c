@@ -98,15 +98,6 @@ static imx_status check_inputs(const imx_model *model, const imx_model *base,
     return base != NULL ? imx_check_same_vocabulary(model, base, err) : IMX_OK;
 }
 
-static imx_status check_finite(const char *path, imx_estimate perplexity, imx_error *err) {
-    if (!isfinite(perplexity.value)) {
-        return imx_fail(err, IMX_ERR_FORMAT,
-                        "%s: its predictions are not finite; its weights are damaged or overflow",
-                        path);
-    }
-    return IMX_OK;
-}
-
 // ---------------------------------------------------------------------------------------------
 // Figures
 
@@ -152,12 +143,12 @@ imx_status imx_evaluation_compute(imx_evaluation *result, imx_scores *scores,
         .n_scored = scores->n,
         .perplexity = imx_estimate_exp(imx_estimate_mean(scores->nll, scores->n)),
     };
-    IMX_TRY(check_finite(model_path, result->perplexity, err));
+    IMX_TRY(imx_check_finite(&result->perplexity.value, 1, model_path, err));
     if (base_path == NULL) {
         return IMX_OK;
     }
     IMX_TRY(compare_with_base(scores, result, err));
-    return check_finite(base_path, result->base_perplexity, err);
+    return imx_check_finite(&result->base_perplexity.value, 1, base_path, err);
 }
 
 imx_status imx_evaluate(const imx_model *model, const imx_model *base, const imx_corpus *corpus,

@@ -32,8 +32,8 @@ typedef struct imx_evaluation {
     imx_estimate ln_ratio; // ln(perplexity / base_perplexity), error from paired differences
     imx_estimate perplexity_ratio;      // exp of it
     imx_estimate perplexity_difference; // perplexity − base_perplexity
-    double correlation;    // of the two negative log-likelihoods; NAN when one does not vary
-    imx_estimate kl_mean;  // KL(base || model) in nats
+    double correlation;   // of the two negative log-likelihoods; NAN when one does not vary
+    imx_estimate kl_mean; // KL(base || model) in nats
     double kl[IMX_N_QUANTILES];
     imx_estimate dp_mean;
     imx_estimate dp_rms; // root of the mean square

@@ -5,6 +5,7 @@
 
 #include "calib/hparams.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,17 +21,12 @@ enum {
     MAX_EXPERTS_USED = 1 << 8,
 };
 
-static size_t larger_of(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 size_t imx_hparams_dim(const imx_hparams *hparams, imx_dim dim) {
     const imx_hparams *hp = hparams;
     const size_t q = (size_t)hp->n_heads * hp->head_dim_k;
     const size_t k = (size_t)hp->n_kv_heads * hp->head_dim_k;
     const size_t v = (size_t)hp->n_kv_heads * hp->head_dim_v;
     const size_t unrotated = hp->head_dim_k - hp->n_rot;
-    const size_t widest = larger_of(hp->n_ff, larger_of(hp->n_ff_expert, hp->n_ff_shared));
     const size_t sizes[] = {
         [IMX_DIM_ONE] = 1,
         [IMX_DIM_EMBD] = hp->n_embd,
@@ -57,8 +53,6 @@ size_t imx_hparams_dim(const imx_hparams *hparams, imx_dim dim) {
         [IMX_DIM_FF_EXPERT] = hp->n_ff_expert,
         [IMX_DIM_FF_EXPERT_TWICE] = 2 * (size_t)hp->n_ff_expert,
         [IMX_DIM_FF_SHARED] = hp->n_ff_shared,
-        [IMX_DIM_FF_WIDEST] = widest,
-        [IMX_DIM_FF_WIDEST_TWICE] = 2 * widest,
         [IMX_DIM_VOCAB] = hp->n_vocab,
         [IMX_DIM_POSITIONS] = hp->n_context,
         [IMX_DIM_PAIRS] = hp->n_rot / 2,
@@ -81,9 +75,12 @@ bool imx_hparams_is_rotated(const imx_hparams *hparams, uint32_t layer) {
 
 // A number, or as many equal ones as there are layers.
 static imx_status read_number(const imx_gguf *gguf, const imx_gguf_kv *kv, const char *key,
-                              double *value, imx_error *err) {
-    if (kv->elem_type == IMX_GGUF_STRING || kv->n_elems == 0) {
-        return imx_fail(err, IMX_ERR_FORMAT, "%s: the key '%s' is not a number", gguf->path, key);
+                              uint32_t n_layers, double *value, imx_error *err) {
+    if (kv->elem_type == IMX_GGUF_STRING ||
+        (kv->type == IMX_GGUF_ARRAY && kv->n_elems != n_layers) || kv->n_elems == 0) {
+        return imx_fail(err, IMX_ERR_FORMAT,
+                        "%s: the key '%s' is neither a number nor one for every layer", gguf->path,
+                        key);
     }
     *value = imx_gguf_elem_f64(kv, 0);
     for (uint64_t i = 1; i < kv->n_elems; ++i) {
@@ -96,6 +93,7 @@ static imx_status read_number(const imx_gguf *gguf, const imx_gguf_kv *kv, const
     return IMX_OK;
 }
 
+// Counts, lengths and factors: none of them is negative.
 static imx_status read_row(imx_hparams *hparams, const char *arch_name, const imx_hparam_row *row,
                            const imx_gguf *gguf, imx_error *err) {
     char *field = (char *)hparams + row->offset;
@@ -108,10 +106,10 @@ static imx_status read_row(imx_hparams *hparams, const char *arch_name, const im
                    ? imx_fail(err, IMX_ERR_FORMAT, "%s: the key '%s' is missing", gguf->path, key)
                    : IMX_OK;
     }
-    IMX_TRY(read_number(gguf, kv, key, &value, err));
-    if (row->is_float) {
+    IMX_TRY(read_number(gguf, kv, key, hparams->n_layers, &value, err));
+    if (row->is_float && value >= 0 && value <= (double)FLT_MAX) {
         *(float *)(void *)field = (float)value;
-    } else if (value >= 0 && value <= UINT32_MAX && value == floor(value)) {
+    } else if (!row->is_float && value >= 0 && value <= UINT32_MAX && value == floor(value)) {
         *(uint32_t *)(void *)field = (uint32_t)value;
     } else {
         return imx_fail(err, IMX_ERR_FORMAT, "%s: the key '%s' is out of range", gguf->path, key);
@@ -197,12 +195,14 @@ static imx_status read_rope_sections(imx_hparams *hparams, const imx_hparams_rul
     if ((rules->groups & IMX_KEYS_ROPE_SECTIONS) == 0) {
         return imx_hparam_refuse(gguf, key, "rope.dimension_sections", err);
     }
-    if (kv->n_elems != N_SECTIONS || kv->elem_type == IMX_GGUF_STRING) {
-        return imx_fail(err, IMX_ERR_FORMAT, "%s: the key '%s' is not a list of %d numbers",
-                        gguf->path, key, N_SECTIONS);
-    }
-    for (size_t i = 0; i < N_SECTIONS; ++i) {
+    bool are_counts = kv->n_elems == N_SECTIONS && kv->elem_type != IMX_GGUF_STRING;
+    for (size_t i = 0; i < N_SECTIONS && are_counts; ++i) {
         sections[i] = imx_gguf_elem_f64(kv, i);
+        are_counts = sections[i] >= 0;
+    }
+    if (!are_counts) {
+        return imx_fail(err, IMX_ERR_FORMAT, "%s: the key '%s' is not a list of %d counts",
+                        gguf->path, key, N_SECTIONS);
     }
     hparams->rope_has_sections = sections[0] > 0 && sections[1] > 0;
     if (hparams->rope_has_sections && sections[3] > 0 &&
@@ -232,6 +232,12 @@ static uint32_t first_set(uint32_t a, uint32_t b) {
     return a > 0 ? a : b;
 }
 
+// The product, or the largest number where that is more.
+static uint32_t bounded_product(uint32_t a, uint32_t b) {
+    const uint64_t product = (uint64_t)a * b;
+    return product < UINT32_MAX ? (uint32_t)product : UINT32_MAX;
+}
+
 static void fill_in(imx_hparams *hp) {
     const uint32_t head_dim = hp->n_heads > 0 ? hp->n_embd / hp->n_heads : 0;
     hp->n_kv_heads = first_set(hp->n_kv_heads, hp->n_heads);
@@ -245,46 +251,66 @@ static void fill_in(imx_hparams *hp) {
     hp->rope_base_window = hp->rope_base_window > 0 ? hp->rope_base_window : hp->rope_base;
     hp->n_original_context = first_set(hp->n_original_context, hp->n_context);
     hp->n_ff_expert = first_set(hp->n_ff_expert, hp->n_ff);
-    hp->n_ff_shared = first_set(hp->n_ff_shared, hp->n_ff_expert * hp->n_shared_experts);
+    hp->n_ff_shared =
+        first_set(hp->n_ff_shared, bounded_product(hp->n_ff_expert, hp->n_shared_experts));
 }
 
-static imx_status check_hparams(const imx_hparams *hp, const imx_gguf *gguf, imx_error *err) {
+static imx_status check_hparams(const imx_hparams *hp, const imx_hparams_rules *rules,
+                                const imx_gguf *gguf, imx_error *err) {
+    const char *const epsilon = (rules->groups & IMX_KEYS_RMS_NORM) != 0
+                                    ? "attention.layer_norm_rms_epsilon"
+                                    : "attention.layer_norm_epsilon";
     const struct {
         bool holds;
+        const char *suffix;
         const char *what;
-    } rules[] = {
-        {hp->n_embd >= 1 && hp->n_embd <= MAX_SIZE, "the embedding length"},
-        {hp->n_layers >= 1 && hp->n_layers <= MAX_LAYERS, "the number of layers"},
-        {hp->n_extra_layers < hp->n_layers, "the number of extra layers"},
-        {hp->n_ff <= MAX_SIZE && (hp->n_ff > 0 || hp->n_experts > 0), "the feed-forward length"},
-        {hp->n_experts <= MAX_EXPERTS, "the number of experts"},
-        {hp->n_experts_used <= hp->n_experts && hp->n_experts_used <= MAX_EXPERTS_USED,
-         "the number of experts used"},
-        {hp->n_experts == 0 || hp->n_experts_used > 0, "the number of experts used"},
-        {hp->n_ff_expert <= MAX_SIZE, "the feed-forward length of experts"},
-        {hp->n_ff_shared <= MAX_SIZE, "the feed-forward length of shared experts"},
+    } checks[] = {
+        {hp->n_embd >= 1 && hp->n_embd <= MAX_SIZE, "embedding_length", "the embedding length"},
+        {hp->n_layers >= 1 && hp->n_layers <= MAX_LAYERS, "block_count", "the number of layers"},
+        {hp->n_extra_layers < hp->n_layers, "nextn_predict_layers", "the number of extra layers"},
+        {hp->n_ff <= MAX_SIZE && (hp->n_ff > 0 || hp->n_experts > 0), "feed_forward_length",
+         "the feed-forward length"},
+        {hp->n_experts <= MAX_EXPERTS, "expert_count", "the number of experts"},
+        {hp->n_experts_used <= hp->n_experts && hp->n_experts_used <= MAX_EXPERTS_USED &&
+             (hp->n_experts == 0 || hp->n_experts_used > 0),
+         "expert_used_count", "the number of experts used"},
+        {hp->n_ff_expert <= MAX_SIZE, "expert_feed_forward_length",
+         "the feed-forward length of experts"},
+        {hp->n_ff_shared <= MAX_SIZE, "expert_shared_feed_forward_length",
+         "the feed-forward length of shared experts"},
         {hp->n_expert_groups <= 1 ||
              (hp->n_experts % hp->n_expert_groups == 0 &&
               hp->n_expert_groups_used <= hp->n_expert_groups &&
               hp->n_experts_used <=
                   hp->n_expert_groups_used * (hp->n_experts / hp->n_expert_groups)),
-         "the number of groups of experts"},
-        {!hp->rotates_in_window || hp->window > 0, "the sliding window"},
-        {hp->q_rank <= MAX_SIZE && hp->latent <= MAX_SIZE, "the rank of the latent attention"},
-        {hp->n_heads >= 1 && hp->n_heads <= MAX_SIZE, "the number of heads"},
-        {hp->n_kv_heads >= 1 && hp->n_heads % hp->n_kv_heads == 0, "the number of key heads"},
-        {hp->head_dim_k >= 1 && hp->head_dim_k <= MAX_SIZE, "the length of keys"},
-        {hp->head_dim_v >= 1 && hp->head_dim_v <= MAX_SIZE, "the length of values"},
-        {hp->n_rot <= hp->head_dim_k && hp->n_rot % 2 == 0, "the number of rotated values"},
-        {hp->norm_eps >= 0 && hp->norm_eps < 1, "the epsilon of the norms"},
-        {hp->rope_base > 0 && hp->rope_base < 1e30f, "the base of the rotation"},
-        {hp->rope_factor > 0 && hp->rope_factor < 1e30f, "the scaling factor of positions"},
+         "expert_group_count", "the number of groups of experts"},
+        {!hp->rotates_in_window || hp->window > 0, "attention.sliding_window",
+         "the sliding window"},
+        {hp->q_rank <= MAX_SIZE, "attention.q_lora_rank", "the rank of queries"},
+        {hp->latent <= MAX_SIZE, "attention.kv_lora_rank", "the rank of keys and values"},
+        {hp->n_heads >= 1 && hp->n_heads <= MAX_SIZE, "attention.head_count",
+         "the number of heads"},
+        {hp->n_kv_heads >= 1 && hp->n_heads % hp->n_kv_heads == 0, "attention.head_count_kv",
+         "the number of key heads"},
+        {hp->head_dim_k >= 1 && hp->head_dim_k <= MAX_SIZE, "attention.key_length",
+         "the length of keys"},
+        {hp->head_dim_v >= 1 && hp->head_dim_v <= MAX_SIZE, "attention.value_length",
+         "the length of values"},
+        {hp->n_rot <= hp->head_dim_k && hp->n_rot % 2 == 0, "rope.dimension_count",
+         "the number of rotated values"},
+        {hp->norm_eps < 1, epsilon, "the epsilon of the norms"},
+        {hp->rope_base > 0 && hp->rope_base < 1e30f, "rope.freq_base", "the base of the rotation"},
+        {hp->rope_factor < 1e30f, "rope.scaling.factor", "the scaling factor of positions"},
+        {hp->rope_scaling != IMX_ROPE_SCALING_YARN || hp->n_original_context > 0,
+         "rope.scaling.original_context_length", "the context before its extension"},
+        {hp->temperature_scale == 0 || hp->temperature_length > 0, "attention.temperature_length",
+         "the length of the temperature"},
     };
-    for (size_t i = 0; i < COUNT_OF(rules); ++i) {
-        if (!rules[i].holds) {
+    for (size_t i = 0; i < COUNT_OF(checks); ++i) {
+        if (!checks[i].holds) {
             return imx_fail(err, IMX_ERR_FORMAT,
-                            "%s: %s in the metadata makes no sense; the file is damaged",
-                            gguf->path, rules[i].what);
+                            "%s: %s (%s.%s) makes no sense; the file is damaged", gguf->path,
+                            checks[i].what, rules->arch_name, checks[i].suffix);
         }
     }
     return IMX_OK;
@@ -316,7 +342,7 @@ imx_status imx_hparams_read(imx_hparams *hparams, const imx_hparams_rules *rules
         IMX_TRY(rules->finish(hparams, gguf, err));
     }
     IMX_TRY(check_gating(hparams, gguf, err));
-    IMX_TRY(check_hparams(hparams, gguf, err));
+    IMX_TRY(check_hparams(hparams, rules, gguf, err));
     IMX_TRY(check_windows(hparams, gguf, err));
     hparams->n_layers -= hparams->n_extra_layers;
     return IMX_OK;

@@ -122,8 +122,6 @@ typedef enum imx_dim {
     IMX_DIM_FF_EXPERT,
     IMX_DIM_FF_EXPERT_TWICE,
     IMX_DIM_FF_SHARED,
-    IMX_DIM_FF_WIDEST, // of all networks
-    IMX_DIM_FF_WIDEST_TWICE,
     IMX_DIM_VOCAB,
     IMX_DIM_POSITIONS,
     IMX_DIM_PAIRS, // rotated pairs of a head

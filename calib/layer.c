@@ -21,32 +21,47 @@
 enum { PER_PIECE, PER_BLOCK };
 #define ALWAYS IMX_N_ROLES
 
-// The scratch memory: what each kind of row is made of.
+enum { MAX_PARTS = 6 };
+
+// The scratch memory: what each kind of row is made of, the longest of those parts whose roles the
+// model has. What no tensor vouches for takes no memory, whatever the metadata says.
 static const struct scratch_row {
     size_t offset; // of the pointer in imx_layer
     int rows;
-    imx_role role; // of models that have it
-    imx_dim dim;
+    struct part {
+        imx_role role;
+        imx_dim dim;
+    } parts[MAX_PARTS]; // up to one of role 0
 } scratch[] = {
-    {offsetof(imx_layer, positions), PER_PIECE, ALWAYS, IMX_DIM_ONE},
-    {offsetof(imx_layer, qkv), PER_PIECE, ALWAYS, IMX_DIM_QKV},
-    {offsetof(imx_layer, mixed), PER_PIECE, ALWAYS, IMX_DIM_MIX},
-    {offsetof(imx_layer, gate), PER_PIECE, ALWAYS, IMX_DIM_FF_WIDEST_TWICE},
-    {offsetof(imx_layer, up), PER_PIECE, ALWAYS, IMX_DIM_FF_WIDEST},
-    {offsetof(imx_layer, q_low), PER_PIECE, IMX_ROLE_ATTN_Q_A, IMX_DIM_Q_RANK},
-    {offsetof(imx_layer, latent_key), PER_PIECE, IMX_ROLE_ATTN_KV_A, IMX_DIM_LATENT_AND_ROT},
-    {offsetof(imx_layer, latent), PER_PIECE, IMX_ROLE_ATTN_KV_B, IMX_DIM_LATENT},
-    {offsetof(imx_layer, unfolded), PER_PIECE, IMX_ROLE_ATTN_KV_B, IMX_DIM_KV_B},
-    {offsetof(imx_layer, unrotated), PER_PIECE, IMX_ROLE_ATTN_K_B, IMX_DIM_Q_UNROTATED},
-    {offsetof(imx_layer, folded), PER_PIECE, IMX_ROLE_ATTN_K_B, IMX_DIM_FOLDED},
-    {offsetof(imx_layer, mixed_latent), PER_PIECE, IMX_ROLE_ATTN_V_B, IMX_DIM_MIX_LATENT},
-    {offsetof(imx_layer, normed), PER_BLOCK, ALWAYS, IMX_DIM_EMBD},
-    {offsetof(imx_layer, change), PER_BLOCK, ALWAYS, IMX_DIM_EMBD},
-    {offsetof(imx_layer, gathered), PER_PIECE, IMX_ROLE_ROUTER, IMX_DIM_EMBD},
-    {offsetof(imx_layer, expert_out), PER_PIECE, IMX_ROLE_ROUTER, IMX_DIM_EMBD},
-    {offsetof(imx_layer, gate_weights), PER_BLOCK, IMX_ROLE_ROUTER, IMX_DIM_EXPERTS},
-    {offsetof(imx_layer, rows), PER_BLOCK, IMX_ROLE_ROUTER, IMX_DIM_ONE},
-    {offsetof(imx_layer, tokens), PER_BLOCK, IMX_ROLE_ROUTER, IMX_DIM_ONE},
+    {offsetof(imx_layer, positions), PER_PIECE, {{ALWAYS, IMX_DIM_ONE}}},
+    {offsetof(imx_layer, qkv), PER_PIECE, {{ALWAYS, IMX_DIM_QKV}}},
+    {offsetof(imx_layer, mixed), PER_PIECE, {{ALWAYS, IMX_DIM_MIX}}},
+    {offsetof(imx_layer, gate),
+     PER_PIECE,
+     {{IMX_ROLE_FFN_UP, IMX_DIM_FF},
+      {IMX_ROLE_FFN_GATE_UP, IMX_DIM_FF_TWICE},
+      {IMX_ROLE_EXPERTS_UP, IMX_DIM_FF_EXPERT},
+      {IMX_ROLE_EXPERTS_GATE_UP, IMX_DIM_FF_EXPERT_TWICE},
+      {IMX_ROLE_SHARED_UP, IMX_DIM_FF_SHARED}}},
+    {offsetof(imx_layer, up),
+     PER_PIECE,
+     {{IMX_ROLE_FFN_DOWN, IMX_DIM_FF},
+      {IMX_ROLE_EXPERTS_DOWN, IMX_DIM_FF_EXPERT},
+      {IMX_ROLE_SHARED_DOWN, IMX_DIM_FF_SHARED}}},
+    {offsetof(imx_layer, q_low), PER_PIECE, {{IMX_ROLE_ATTN_Q_A, IMX_DIM_Q_RANK}}},
+    {offsetof(imx_layer, latent_key), PER_PIECE, {{IMX_ROLE_ATTN_KV_A, IMX_DIM_LATENT_AND_ROT}}},
+    {offsetof(imx_layer, latent), PER_PIECE, {{IMX_ROLE_ATTN_KV_B, IMX_DIM_LATENT}}},
+    {offsetof(imx_layer, unfolded), PER_PIECE, {{IMX_ROLE_ATTN_KV_B, IMX_DIM_KV_B}}},
+    {offsetof(imx_layer, unrotated), PER_PIECE, {{IMX_ROLE_ATTN_K_B, IMX_DIM_Q_UNROTATED}}},
+    {offsetof(imx_layer, folded), PER_PIECE, {{IMX_ROLE_ATTN_K_B, IMX_DIM_FOLDED}}},
+    {offsetof(imx_layer, mixed_latent), PER_PIECE, {{IMX_ROLE_ATTN_V_B, IMX_DIM_MIX_LATENT}}},
+    {offsetof(imx_layer, normed), PER_BLOCK, {{ALWAYS, IMX_DIM_EMBD}}},
+    {offsetof(imx_layer, change), PER_BLOCK, {{ALWAYS, IMX_DIM_EMBD}}},
+    {offsetof(imx_layer, gathered), PER_PIECE, {{IMX_ROLE_ROUTER, IMX_DIM_EMBD}}},
+    {offsetof(imx_layer, expert_out), PER_PIECE, {{IMX_ROLE_ROUTER, IMX_DIM_EMBD}}},
+    {offsetof(imx_layer, gate_weights), PER_BLOCK, {{IMX_ROLE_ROUTER, IMX_DIM_EXPERTS}}},
+    {offsetof(imx_layer, rows), PER_BLOCK, {{IMX_ROLE_ROUTER, IMX_DIM_ONE}}},
+    {offsetof(imx_layer, tokens), PER_BLOCK, {{IMX_ROLE_ROUTER, IMX_DIM_ONE}}},
 };
 
 enum { N_SCRATCH = sizeof scratch / sizeof *scratch };
@@ -75,12 +90,14 @@ static bool some_layer_has(const imx_model *model, imx_role role) {
 static size_t scratch_values(const imx_layer_settings *settings, size_t i) {
     const imx_model *model = settings->model;
     const size_t n_rows = scratch[i].rows == PER_PIECE ? piece_rows(settings) : settings->max_rows;
-    const size_t n = n_rows * imx_model_dim(model, scratch[i].dim);
-    if (scratch[i].dim == IMX_DIM_FF_WIDEST_TWICE && !some_layer_has(model, IMX_ROLE_FFN_GATE_UP) &&
-        !some_layer_has(model, IMX_ROLE_EXPERTS_GATE_UP)) {
-        return n / 2;
+    size_t longest = 0;
+    for (const struct part *part = scratch[i].parts; part->role != 0; ++part) {
+        const size_t n = imx_model_dim(model, part->dim);
+        if (n > longest && (part->role == ALWAYS || some_layer_has(model, part->role))) {
+            longest = n;
+        }
     }
-    return scratch[i].role == ALWAYS || some_layer_has(model, scratch[i].role) ? n : 0;
+    return n_rows * longest;
 }
 
 // Llama 3 and its like carry one set of divisors, others one for contexts beyond the original one
@@ -160,7 +177,9 @@ static uint64_t most_product_bytes(const imx_layer_settings *settings) {
         const size_t n_in = imx_model_dim(settings->model, imx_role_row_of(role)->n_in);
         const uint64_t n_bytes =
             imx_panels_scratch_bytes(n_in, piece_rows(settings), operands_of(settings, role));
-        most = imx_role_is_product(role) && n_bytes > most ? n_bytes : most;
+        if (n_bytes > most && imx_role_is_product(role) && some_layer_has(settings->model, role)) {
+            most = n_bytes;
+        }
     }
     return most;
 }

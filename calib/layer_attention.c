@@ -107,10 +107,12 @@ static void norm_and_rotate(const imx_layer *layer, const imx_heads *q, const im
     }
 }
 
+// A NaN stays one.
 static void clamp(const imx_layer *layer, size_t n) {
     const float limit = layer->settings.model->hparams.clamp_qkv;
     for (size_t i = 0; i < n && limit > 0; ++i) {
-        layer->qkv[i] = fminf(fmaxf(layer->qkv[i], -limit), limit);
+        const float x = layer->qkv[i];
+        layer->qkv[i] = x < -limit ? -limit : x > limit ? limit : x;
     }
 }
 

@@ -48,12 +48,13 @@ typedef struct expert_pass {
     bool adds;          // to what the layer adds; else the work ends before the last product
 } expert_pass;
 
-// Lists the rows of a pass, and which tokens they are; returns their number.
+// Lists the rows of a pass, and which tokens they are; returns their number. A token whose gates
+// are NaN is among them, so that what becomes of it is NaN as well.
 static size_t list_rows(imx_layer *layer, const imx_layer_piece *block, const expert_pass *pass) {
     const size_t n_experts = layer->settings.model->hparams.n_experts;
     size_t n = 0;
     for (size_t i = 0; i < block->n_rows; ++i) {
-        if (pass->of_all_tokens || layer->gate_weights[i * n_experts + pass->expert] >= 0) {
+        if (pass->of_all_tokens || !(layer->gate_weights[i * n_experts + pass->expert] < 0)) {
             layer->rows[n] = (uint32_t)i;
             layer->tokens[n++] = (uint32_t)(block->first_token + i);
         }

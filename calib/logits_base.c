@@ -68,8 +68,7 @@ static imx_status check_size(const imx_logits_base *base, const layout *l, imx_e
                         "%s: has %" PRIu64 " of %" PRIu64 " bytes and ends in chunk %" PRIu64
                         " of %zu; it is truncated, write it anew",
                         base->map.path, size_bytes, l->file_bytes,
-                        rows_bytes / l->row_bytes / rows_of_chunk(base->n_ctx) + 1,
-                        base->n_chunks);
+                        rows_bytes / l->row_bytes / rows_of_chunk(base->n_ctx) + 1, base->n_chunks);
     }
     if (size_bytes > l->file_bytes) {
         return imx_fail(err, IMX_ERR_FORMAT,
@@ -147,11 +146,12 @@ imx_status imx_logits_base_corpus(imx_corpus **out, const imx_logits_base *base,
 
 void imx_logits_base_row(const imx_logits_base *base, size_t i, float *ln_p) {
     const uint8_t *row = base->rows + i * base->row_bytes;
-    const uint8_t *codes = row + ROW_HEAD_BYTES;
     float head[2]; // scale, min
     memcpy(head, row, sizeof head);
     for (size_t j = 0; j < base->n_vocab; ++j) {
-        ln_p[j] = head[0] * (float)imx_load_le(codes + 2 * j, 2) + head[1];
+        uint16_t code;
+        memcpy(&code, row + ROW_HEAD_BYTES + 2 * j, sizeof code);
+        ln_p[j] = head[0] * (float)code + head[1];
     }
 }
 

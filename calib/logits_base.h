@@ -11,7 +11,8 @@
 //         u16 code[n_vocab]               and one more, unused, when n_vocab is odd
 //
 // A row thus takes two bytes a token: half a gigabyte for a thousand positions of a vocabulary of
-// 256 k. Tokens more than 16 below the best one have the code 0 and an unknown, smaller probability.
+// 256 k. Tokens more than 16 below the best one have the code 0 and an unknown, smaller
+// probability.
 
 #ifndef IMX_CALIB_LOGITS_BASE_H
 #define IMX_CALIB_LOGITS_BASE_H

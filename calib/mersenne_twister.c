@@ -27,8 +27,8 @@ imx_twister imx_twister_seed(uint32_t seed) {
 static void advance(imx_twister *twister) {
     uint32_t *x = twister->state;
     for (size_t k = 0; k < IMX_TWISTER_WORDS; ++k) {
-        const uint32_t y = (x[k] & UINT32_C(0x80000000)) |
-                           (x[(k + 1) % IMX_TWISTER_WORDS] & UINT32_C(0x7FFFFFFF));
+        const uint32_t y =
+            (x[k] & UINT32_C(0x80000000)) | (x[(k + 1) % IMX_TWISTER_WORDS] & UINT32_C(0x7FFFFFFF));
         const uint32_t product = (y >> 1) ^ (y % 2 == 1 ? UINT32_C(0x9908B0DF) : 0);
         x[k] = x[(k + SHIFT) % IMX_TWISTER_WORDS] ^ product;
     }

@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdbool.h>
 
 enum { MAX_EXPERTS = 4096, MAX_USED = 256 };
 
@@ -93,6 +94,14 @@ static void finish_weights(const imx_hparams *hparams, float *weights, size_t n)
     }
 }
 
+static bool has_nan(const float *values, size_t n) {
+    size_t i = 0;
+    while (i < n && !isnan(values[i])) {
+        ++i;
+    }
+    return i < n;
+}
+
 void imx_route(const imx_hparams *hparams, const float *bias, float *values) {
     const size_t n = hparams->n_experts, n_used = hparams->n_experts_used;
     float scores[MAX_EXPERTS], weights[MAX_USED];
@@ -101,6 +110,12 @@ void imx_route(const imx_hparams *hparams, const float *bias, float *values) {
     apply_gating(hparams->gating, values, n);
     for (size_t i = 0; i < n; ++i) {
         scores[i] = values[i] + (bias != NULL ? bias[i] : 0);
+    }
+    if (has_nan(scores, n)) { // there is no choice, and that shall show in the result
+        for (size_t i = 0; i < n; ++i) {
+            values[i] = i < n_used ? NAN : -1;
+        }
+        return;
     }
     if (hparams->n_expert_groups > 1) {
         leave_best_groups(hparams, scores);

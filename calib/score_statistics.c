@@ -61,10 +61,9 @@ double imx_correlation(const double *x, const double *y, size_t n) {
 
 // Of the values, below each quantile.
 static const double quantile_shares[IMX_N_QUANTILES] = {
-    [IMX_MINIMUM] = 0,  [IMX_P0_1] = 0.001, [IMX_P1] = 0.01, [IMX_P5] = 0.05,
-    [IMX_P10] = 0.1,    [IMX_P25] = 0.25,   [IMX_MEDIAN] = 0.5, [IMX_P75] = 0.75,
-    [IMX_P90] = 0.9,    [IMX_P95] = 0.95,   [IMX_P99] = 0.99, [IMX_P99_9] = 0.999,
-    [IMX_MAXIMUM] = 1,
+    [IMX_MINIMUM] = 0, [IMX_P0_1] = 0.001,  [IMX_P1] = 0.01,   [IMX_P5] = 0.05, [IMX_P10] = 0.1,
+    [IMX_P25] = 0.25,  [IMX_MEDIAN] = 0.5,  [IMX_P75] = 0.75,  [IMX_P90] = 0.9, [IMX_P95] = 0.95,
+    [IMX_P99] = 0.99,  [IMX_P99_9] = 0.999, [IMX_MAXIMUM] = 1,
 };
 
 static int compare_doubles(const void *a, const void *b) {

@@ -5,8 +5,8 @@
 //     nll = lse(z) − z[t]            of the token t that follows
 //     KL  = sum over tokens of p (ln p − ln q)      ln p = b − lse(b), ln q = z − lse(z)
 //
-// Exponentials are f32, sums f64, one thread a row. Equal rows give a KL of exactly zero; a rounding
-// of the f32 logits shows as about 1e−7.
+// Exponentials are f32, sums f64, one thread a row. Equal rows give a KL of exactly zero; a
+// rounding of the f32 logits shows as about 1e−7.
 //
 // A base read from a file is rows of ln p, whose lse is 0 by definition: they were rounded and cut
 // below, and must not be normalised again. What was cut is left out of the sum, as llama-perplexity
@@ -76,15 +76,20 @@ typedef struct base_row {
     double floor; // ln p at or below it is left out
 } base_row;
 
-static base_row base_row_at(const scorer *s, size_t row) {
-    const bool is_stored = s->scoring->stored_base != NULL;
-    const float *rows = is_stored ? s->stored : s->base.logits;
-    base_row base = {.values = rows + row * s->n_vocab, .floor = -INFINITY};
-    base.summary = imx_row_summarize(base.values, s->n_vocab);
-    if (is_stored) {
-        base.summary.lse = 0;
-        base.floor = IMX_LOGITS_BASE_FLOOR;
+// Of prediction `index`, which is row `row` of the block.
+static base_row base_row_at(const scorer *s, size_t row, size_t index) {
+    const imx_logits_base *stored = s->scoring->stored_base;
+    base_row base = {.floor = -INFINITY};
+    if (stored == NULL) {
+        base.values = s->base.logits + row * s->n_vocab;
+        base.summary = imx_row_summarize(base.values, s->n_vocab);
+        return base;
     }
+    float *ln_p = s->stored + row * s->n_vocab;
+    imx_logits_base_row(stored, index, ln_p);
+    base.values = ln_p;
+    base.summary.top = imx_row_summarize(ln_p, s->n_vocab).top;
+    base.floor = IMX_LOGITS_BASE_FLOOR;
     return base;
 }
 
@@ -102,16 +107,16 @@ static bool has_base(const imx_scoring *scoring) {
     return scoring->base != NULL || scoring->stored_base != NULL;
 }
 
-static void score_row(const scorer *s, size_t row, size_t out) {
-    const int32_t next = s->predictions[out].token;
+static void score_row(const scorer *s, size_t row, size_t index) {
+    const int32_t next = s->predictions[index].token;
     const float *logits = s->model.logits + row * s->n_vocab;
     const imx_row_summary model = imx_row_summarize(logits, s->n_vocab);
-    s->scores->nll[out] = model.lse - (double)logits[next];
+    s->scores->nll[index] = model.lse - (double)logits[next];
     if (has_base(s->scoring)) {
-        const base_row base = base_row_at(s, row);
-        s->scores->base_nll[out] = base.summary.lse - (double)base.values[next];
-        s->scores->kl[out] = divergence(&base, logits, model.lse, s->n_vocab);
-        s->scores->same_top[out] = base.summary.top == model.top;
+        const base_row base = base_row_at(s, row, index);
+        s->scores->base_nll[index] = base.summary.lse - (double)base.values[next];
+        s->scores->kl[index] = divergence(&base, logits, model.lse, s->n_vocab);
+        s->scores->same_top[index] = base.summary.top == model.top;
     }
 }
 
@@ -124,12 +129,8 @@ static imx_status load_rows(scorer *s, size_t first, size_t n, imx_error *err) {
     if (scoring->base != NULL) {
         IMX_TRY(imx_logit_rows_load(&s->base, s->predictions + first, n, err));
     }
-    for (size_t i = 0; scoring->stored_base != NULL && i < n; ++i) {
-        imx_logits_base_row(scoring->stored_base, first + i, s->stored + i * s->n_vocab);
-    }
     if (scoring->record != NULL) {
-        IMX_TRY(
-            imx_logits_writer_append(scoring->record, s->model.logits, n, s->n_threads, err));
+        IMX_TRY(imx_logits_writer_append(scoring->record, s->model.logits, n, s->n_threads, err));
     }
     return IMX_OK;
 }
@@ -250,4 +251,16 @@ imx_status imx_score_predictions(double *ln_p, const imx_scored_model *model,
 done:
     imx_logit_rows_close(&rows);
     return status;
+}
+
+imx_status imx_check_finite(const double *x, size_t n, const char *path, imx_error *err) {
+    for (size_t i = 0; i < n; ++i) {
+        if (!isfinite(x[i])) {
+            return imx_fail(err, IMX_ERR_FORMAT,
+                            "%s: its predictions are not finite; its weights are damaged or "
+                            "overflow",
+                            path);
+        }
+    }
+    return IMX_OK;
 }

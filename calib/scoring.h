@@ -58,4 +58,7 @@ imx_status imx_score_predictions(double *ln_p, const imx_scored_model *model,
                                  const imx_prediction *predictions, size_t n, int n_threads,
                                  imx_error *err);
 
+// IMX_ERR_FORMAT naming the model's file unless all x (n) that come of its predictions are finite.
+imx_status imx_check_finite(const double *x, size_t n, const char *path, imx_error *err);
+
 #endif

@@ -17,11 +17,19 @@
 #include "formats/little_endian.h"
 #include "formats/memory.h"
 
-enum { HELLASWAG_CHOICES = 4, HELLASWAG_LINES = 6, WINOGRANDE_COMMAS = 4, MAX_ANSWERS = 100 };
+enum {
+    HELLASWAG_CHOICES = 4,
+    HELLASWAG_LINES = 6,
+    WINOGRANDE_COMMAS = 4,
+    MAX_ANSWERS = 100,
+    SEED = 1
+};
+
+static const imx_str no_text = {.data = ""};
 
 static imx_status add_task(imx_task_file *file, imx_str head, imx_str tail, imx_error *err) {
-    IMX_TRY(imx_grow(&file->tasks, &file->tasks_capacity, file->n_tasks + 1, sizeof *file->tasks,
-                     err));
+    IMX_TRY(
+        imx_grow(&file->tasks, &file->tasks_capacity, file->n_tasks + 1, sizeof *file->tasks, err));
     file->tasks[file->n_tasks] = (imx_task){
         .number = file->n_tasks,
         .head = head,
@@ -99,7 +107,7 @@ static imx_status read_hellaswag(imx_task_file *file, imx_error *err) {
                             "a line is missing or too many, or this is not HellaSwag",
                             file->map.path, reader.number - 4);
         }
-        IMX_TRY(add_task(file, lines[0], (imx_str){0}, err));
+        IMX_TRY(add_task(file, lines[0], no_text, err));
         for (int i = 0; i < HELLASWAG_CHOICES; ++i) {
             IMX_TRY(add_choice(file, lines[2 + i], i == right, err));
         }
@@ -229,7 +237,7 @@ static imx_status take_answers(byte_reader *reader, imx_task_file *file) {
 static imx_status take_task(byte_reader *reader, imx_task_file *file) {
     imx_str question;
     IMX_TRY(take_string(reader, "question", &question));
-    IMX_TRY(add_task(file, question, (imx_str){0}, reader->err));
+    IMX_TRY(add_task(file, question, no_text, reader->err));
     IMX_TRY(take_answers(reader, file));
     return take_answers(reader, NULL);
 }
@@ -259,26 +267,36 @@ static imx_status read_multiple_choice(imx_task_file *file, imx_error *err) {
 // ---------------------------------------------------------------------------------------------
 // Choosing
 
-// Brings a random task to place i, for every i < n_wanted; the others stay in order.
-static void choose_in_order(imx_task_file *file, size_t n_wanted, imx_twister *twister) {
+// Brings a random task to place i, for every i < max_tasks; the others stay in order.
+static imx_status choose_in_order(imx_task_file *file, uint64_t max_tasks, imx_error *err) {
+    (void)err;
+    const size_t n_wanted =
+        max_tasks > 0 && max_tasks < file->n_tasks ? (size_t)max_tasks : file->n_tasks;
+    imx_twister twister = imx_twister_seed(SEED);
     for (size_t i = 0; i < n_wanted; ++i) {
         imx_task *left = file->tasks + i;
-        const size_t j = imx_twister_below(twister, (uint32_t)(file->n_tasks - i));
+        const size_t j = imx_twister_below(&twister, (uint32_t)(file->n_tasks - i));
         const imx_task chosen = left[j];
         memmove(left + 1, left, j * sizeof *left);
         *left = chosen;
     }
+    file->n_tasks = n_wanted;
+    return IMX_OK;
 }
 
-// The same, but the last task left takes the place of the one chosen.
-static imx_status choose_by_swap(imx_task_file *file, size_t n_wanted, imx_twister *twister,
-                                 imx_error *err) {
+// The same, but the last task left takes the place of the one chosen. All tasks stay as they are.
+static imx_status choose_by_swap(imx_task_file *file, uint64_t max_tasks, imx_error *err) {
     size_t n_left = file->n_tasks;
+    imx_twister twister = imx_twister_seed(SEED);
     imx_task *left;
+    if (max_tasks == 0 || max_tasks >= n_left) {
+        return IMX_OK;
+    }
     IMX_TRY(imx_alloc_zeroed(&left, n_left, sizeof *left, err));
     memcpy(left, file->tasks, n_left * sizeof *left);
-    for (size_t i = 0; i < n_wanted; ++i) {
-        const float share = 0x1p-32f * (float)imx_twister_next(twister);
+    file->n_tasks = (size_t)max_tasks;
+    for (size_t i = 0; i < file->n_tasks; ++i) {
+        const float share = 0x1p-32f * (float)imx_twister_next(&twister);
         const size_t place = (size_t)(share * (float)n_left);
         const size_t j = place < n_left ? place : n_left - 1;
         file->tasks[i] = left[j];
@@ -288,40 +306,32 @@ static imx_status choose_by_swap(imx_task_file *file, size_t n_wanted, imx_twist
     return IMX_OK;
 }
 
-static imx_status choose_tasks(imx_task_file *file, uint64_t max_tasks, imx_error *err) {
-    const bool wants_all = max_tasks == 0 || max_tasks >= file->n_tasks;
-    const size_t n_wanted = wants_all ? file->n_tasks : (size_t)max_tasks;
-    imx_twister twister = imx_twister_seed(1);
-    if (file->kind == IMX_TASKS_HELLASWAG) {
-        choose_in_order(file, n_wanted, &twister);
-    } else if (!wants_all) {
-        IMX_TRY(choose_by_swap(file, n_wanted, &twister, err));
-    }
-    file->n_tasks = n_wanted;
-    return IMX_OK;
-}
-
 // ---------------------------------------------------------------------------------------------
 // The file
 
 static const struct {
     imx_status (*read)(imx_task_file *file, imx_error *err);
+    imx_status (*choose)(imx_task_file *file, uint64_t max_tasks, imx_error *err);
     const char *separator;
+    bool scores_tail;
 } formats[IMX_N_TASK_KINDS] = {
-    [IMX_TASKS_HELLASWAG] = {read_hellaswag, " "},
-    [IMX_TASKS_WINOGRANDE] = {read_winogrande, ""},
-    [IMX_TASKS_MULTIPLE_CHOICE] = {read_multiple_choice, " "},
+    [IMX_TASKS_HELLASWAG] = {read_hellaswag, choose_in_order, " ", false},
+    [IMX_TASKS_WINOGRANDE] = {read_winogrande, choose_by_swap, "", true},
+    [IMX_TASKS_MULTIPLE_CHOICE] = {read_multiple_choice, choose_by_swap, " ", false},
 };
 
 imx_status imx_task_file_open(imx_task_file *file, const char *path, imx_task_kind kind,
                               uint64_t max_tasks, imx_error *err) {
-    *file = (imx_task_file){.kind = kind, .separator = formats[kind].separator};
+    *file = (imx_task_file){
+        .separator = formats[kind].separator,
+        .scores_tail = formats[kind].scores_tail,
+    };
     IMX_TRY(imx_file_map_open(&file->map, path, err));
     IMX_TRY(formats[kind].read(file, err));
     if (file->n_tasks == 0 || file->n_tasks > UINT32_MAX) {
         return imx_fail(err, IMX_ERR_FORMAT, "%s: holds no tasks", path);
     }
-    return choose_tasks(file, max_tasks, err);
+    return formats[kind].choose(file, max_tasks, err);
 }
 
 void imx_task_file_close(imx_task_file *file) {

@@ -51,9 +51,9 @@ typedef struct imx_task {
 } imx_task;
 
 typedef struct imx_task_file {
-    imx_file_map map; // the strings lie in it
-    imx_task_kind kind;
+    imx_file_map map;      // the strings lie in it
     const char *separator; // between head and choice
+    bool scores_tail;      // what follows a choice tells whether it fits, rather than the choice
     imx_task *tasks;       // (n_tasks) in the order in which they are to be done
     size_t n_tasks, tasks_capacity;
     imx_task_choice *choices; // (n_choices)

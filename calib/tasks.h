@@ -30,9 +30,9 @@ typedef struct imx_task_result {
     double *ln_p; // (n_choices) of every choice of these tasks the mean ln p of a token; NAN where
                   // no token is scored
     size_t n_choices;
-    imx_estimate accuracy;       // share of right choices
-    double interval[2];          // of it, 95 %, Wilson's
-    double chance;               // accuracy of guessing
+    imx_estimate accuracy; // share of right choices
+    double interval[2];    // of it, 95 %, Wilson's
+    double chance;         // accuracy of guessing
 } imx_task_result;
 
 typedef struct imx_task_options {

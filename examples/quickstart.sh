@@ -77,8 +77,19 @@ for type in "${types[@]}"; do
     quantize_and_measure "$type" "$type" --imatrix "$out/model.imatrix"
 done | tee "$out/table.txt"
 
+say "Drawing a report of it all"
+results=("$out/show.json" "$out/check.json" "$out/inspect.json")
+for type in "${types[@]}"; do
+    results+=("$out/$type-plain".{plan,eval}.json "$out/$type".{plan,eval}.json)
+done
+"$imatrix" show "$out/model.imatrix" --json > "$out/show.json"
+"$imatrix" check "$out/model.imatrix" "$model" --json > "$out/check.json" || true # the report says what is wrong
+"$imatrix" inspect "$model" --json > "$out/inspect.json"
+"$imatrix" report -o "$out/report.html" "${results[@]}"
+
 cat << END
 
+The report is $out/report.html: open it in a browser.
 The files are in $out; any of them runs in llama.cpp, Ollama, LM Studio and the like.
 
 With a model of your own (F16, BF16 or F32 GGUF) and a text of its domain:

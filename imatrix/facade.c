@@ -22,6 +22,23 @@ void imatrix_remove_temporary_files(void) {
     imx_atomic_file_unlink_all();
 }
 
+static imx_status write_file(const char *path, const void *data, size_t size_bytes, imx_error *err) {
+    imx_atomic_file *file;
+    IMX_TRY(imx_atomic_file_open(&file, path, err));
+    const imx_status status = imx_atomic_file_write(file, data, size_bytes, err);
+    if (status != IMX_OK) {
+        imx_atomic_file_abort(file);
+        return status;
+    }
+    return imx_atomic_file_commit(file, err);
+}
+
+imatrix_status imatrix_write_file(const char *path, const void *data, size_t size_bytes,
+                                  imatrix_error *error) {
+    imx_error err;
+    return imx_publish_error(write_file(path, data, size_bytes, &err), &err, error);
+}
+
 imatrix_status imx_publish_error(imx_status status, const imx_error *err, imatrix_error *error) {
     if (status != IMX_OK && error != NULL) {
         error->status = (imatrix_status)status;

@@ -3,18 +3,21 @@
 // imatrix_compare: a base, models made from it and a text in; who loses what, and which of them
 // differ, out.
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "calib/compare.h"
 #include "calib/paired.h"
+#include "calib/task_file.h"
 #include "formats/memory.h"
 #include "imatrix/compare_ranking.h"
 #include "imatrix/facade.h"
 #include "imatrix/facade_evaluate.h"
 
 void imatrix_compare_options_init(imatrix_compare_options *options) {
-    *options = (imatrix_compare_options){.struct_size = sizeof *options, .n_ctx = 512};
+    *options =
+        (imatrix_compare_options){.struct_size = sizeof *options, .max_tasks = 400, .n_ctx = 512};
 }
 
 // ---- inputs ------------------------------------------------------------------------------------
@@ -25,7 +28,9 @@ typedef struct inputs {
     imx_model **models; // (n_models)
     size_t n_models;
     imx_text text;
+    imx_task_file tasks;
     imx_compared *measured; // (n_models)
+    imx_task_result base_tasks;
 } inputs;
 
 // The number of against_path; n_models without one.
@@ -71,11 +76,17 @@ static imx_status open_inputs(inputs *in, const imatrix_compare_options *options
     for (size_t i = 0; i < in->n_models; ++i) {
         IMX_TRY(imx_model_open(&in->models[i], options->model_paths[i], err));
     }
+    if (options->tasks_path != NULL) {
+        IMX_TRY(imx_task_file_open(&in->tasks, options->tasks_path, IMX_TASKS_HELLASWAG,
+                                   options->max_tasks, err));
+    }
     return imx_text_open(&in->text, in->base, options->text_path, &corpus_options, err);
 }
 
 static void close_inputs(inputs *in) {
     imx_text_close(&in->text);
+    imx_task_file_close(&in->tasks);
+    imx_task_result_free(&in->base_tasks);
     for (size_t i = 0; i < in->n_models; ++i) {
         imx_model_close(in->models[i]);
     }
@@ -97,22 +108,50 @@ static double bits_per_weight(const imx_gguf *gguf) {
     return 8.0 * (double)n_bytes / (double)n_weights;
 }
 
-static imatrix_verdict judge(imx_estimate difference) {
-    return !imx_is_measurable(difference) ? IMATRIX_NO_DIFFERENCE
-           : difference.value < 0         ? IMATRIX_BETTER
-                                          : IMATRIX_WORSE;
+// `gain` is positive where the model is better.
+static imatrix_verdict judge(imx_estimate gain) {
+    return !imx_is_measurable(gain) ? IMATRIX_NO_DIFFERENCE
+           : gain.value > 0         ? IMATRIX_BETTER
+                                    : IMATRIX_WORSE;
 }
 
-static void publish_models(const inputs *in, imatrix_comparison *result) {
+static imx_estimate negative(imx_estimate estimate) {
+    return (imx_estimate){-estimate.value, estimate.error};
+}
+
+// Tasks are independent of each other, so that the error is that of any mean.
+static imx_status publish_tasks(const imx_task_result *tasks, const imx_task_result *base,
+                                imatrix_compared_model *model, imx_error *err) {
+    const size_t n = tasks->n_tasks;
+    double *gains;
+    IMX_TRY(imx_alloc_zeroed(&gains, n, sizeof *gains, err));
+    for (size_t i = 0; i < n; ++i) {
+        gains[i] = (double)tasks->tasks[i].is_right - (double)base->tasks[i].is_right;
+    }
+    const imx_estimate change = imx_estimate_mean(gains, n);
+    model->accuracy = imx_publish_estimate(tasks->accuracy);
+    model->accuracy_change = imx_publish_estimate(change);
+    model->accuracy_verdict = judge(change);
+    free(gains);
+    return IMX_OK;
+}
+
+static imx_status publish_models(const inputs *in, imatrix_comparison *result, imx_error *err) {
     for (size_t i = 0; i < in->n_models; ++i) {
         imatrix_compared_model *model = &result->models[i];
         model->index = i;
         model->file_bytes = imx_model_file_bytes(in->models[i]);
         model->bits_per_weight = bits_per_weight(imx_model_gguf(in->models[i]));
         imx_publish_evaluation(&in->measured[i].evaluation, in->text.corpus, &model->evaluation);
+        model->accuracy = (imatrix_estimate){(double)NAN, (double)NAN};
+        model->accuracy_change = model->accuracy;
+        if (result->n_tasks > 0) {
+            IMX_TRY(publish_tasks(&in->measured[i].tasks, &in->base_tasks, model, err));
+        }
     }
     imx_rank_by_size(result->models, result->n_models);
     imx_mark_front(result->models, result->n_models);
+    return IMX_OK;
 }
 
 static void publish_difference(const inputs *in, const imatrix_comparison *result,
@@ -124,9 +163,9 @@ static void publish_difference(const inputs *in, const imatrix_comparison *resul
     const imx_estimate kl = imx_paired_difference(a->kl, b->kl, n, n_chunks);
     const imx_estimate ln_ratio = imx_paired_difference(a->nll, b->nll, n, n_chunks);
     pair->kl = imx_publish_estimate(kl);
-    pair->kl_verdict = judge(kl);
+    pair->kl_verdict = judge(negative(kl));
     pair->ln_ratio = imx_publish_estimate(ln_ratio);
-    pair->ratio_verdict = judge(ln_ratio);
+    pair->ratio_verdict = judge(negative(ln_ratio));
 }
 
 // `reference` is a number among the models as they were given.
@@ -148,11 +187,13 @@ static imx_status publish(const inputs *in, size_t reference, imatrix_comparison
     result->n_models = n;
     result->base_bytes = imx_model_file_bytes(in->base);
     result->base_bits_per_weight = bits_per_weight(imx_model_gguf(in->base));
+    result->n_tasks = in->base_tasks.n_tasks;
+    result->base_accuracy = imx_publish_estimate(in->base_tasks.accuracy);
     result->n_groups =
         imx_paired_n_groups((size_t)in->measured[0].evaluation.n_scored, in->text.corpus->n_chunks);
     IMX_TRY(imx_alloc_zeroed(&result->models, n, sizeof *result->models, err));
     IMX_TRY(imx_alloc_zeroed(&result->differences, 2 * n, sizeof *result->differences, err));
-    publish_models(in, result);
+    IMX_TRY(publish_models(in, result, err));
     publish_differences(in, reference, result);
     return IMX_OK;
 }
@@ -173,11 +214,12 @@ static imx_status compare(const imatrix_compare_options *options, imatrix_compar
         .models = (const imx_model *const *)in.models,
         .n_models = in.n_models,
         .corpus = in.text.corpus,
+        .tasks = options->tasks_path != NULL ? &in.tasks : NULL,
         .n_threads = options->n_threads,
         .progress = &progress,
     };
     IMX_TRY_GOTO(done, imx_compare_check(&comparison, err));
-    IMX_TRY_GOTO(done, imx_compare_run(in.measured, &comparison, err));
+    IMX_TRY_GOTO(done, imx_compare_run(in.measured, &in.base_tasks, &comparison, err));
     IMX_TRY_GOTO(done, publish(&in, reference, result, err));
 done:
     close_inputs(&in);

@@ -137,8 +137,8 @@ static imx_status evaluate(const imatrix_evaluate_options *options, imatrix_eval
         .n_threads = options->n_threads,
         .progress = &progress,
     };
-    IMX_TRY_GOTO(done, imx_evaluate(in.model, in.base, in.text.corpus, &evaluate_options,
-                                    &measured, err));
+    IMX_TRY_GOTO(
+        done, imx_evaluate(in.model, in.base, in.text.corpus, &evaluate_options, &measured, err));
     IMX_TRY_GOTO(done, commit_record(&in, err));
     imx_publish_evaluation(&measured, in.text.corpus, result);
 done:

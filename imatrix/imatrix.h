@@ -55,6 +55,11 @@ const char *imatrix_version(void);
 // a few milliseconds at a time.
 void imatrix_remove_temporary_files(void);
 
+// Writes `size_bytes` bytes to a file as all outputs here are written: under a temporary name,
+// synced, renamed, so that `path` is either whole and new or as it was.
+imatrix_status imatrix_write_file(const char *path, const void *data, size_t size_bytes,
+                                  imatrix_error *error);
+
 // ---------------------------------------------------------------------------------------------
 // Progress
 
@@ -462,6 +467,8 @@ typedef struct imatrix_compare_options {
     const char *text_path;    // required; for an honest figure, not the calibration text
     const char *against_path; // one of model_paths, that all others are held against; NULL: each
                               // against the best of the smaller ones (default)
+    const char *tasks_path;   // HellaSwag tasks to solve too, see IMATRIX_TASKS_HELLASWAG; or NULL
+    uint64_t max_tasks;       // so many of them, chosen at random; default 400, 0 = all
     uint32_t n_ctx;           // default 512
     uint64_t max_chunks;      // 0 = all (default)
     bool parse_special;
@@ -469,19 +476,22 @@ typedef struct imatrix_compare_options {
     imatrix_progress progress;
 } imatrix_compare_options;
 
+typedef enum imatrix_verdict {
+    IMATRIX_NO_DIFFERENCE, // that could be measured: less than two standard errors
+    IMATRIX_BETTER,
+    IMATRIX_WORSE,
+} imatrix_verdict;
+
 typedef struct imatrix_compared_model {
     size_t index;        // in model_paths
     uint64_t file_bytes; // of all its shards
     double bits_per_weight;
     bool on_front; // no other is smaller or as small, and loses less
     imatrix_evaluation evaluation;
+    imatrix_estimate accuracy;        // share of the tasks that it solves; NAN without tasks
+    imatrix_estimate accuracy_change; // from the base's, paired
+    imatrix_verdict accuracy_verdict;
 } imatrix_compared_model;
-
-typedef enum imatrix_verdict {
-    IMATRIX_NO_DIFFERENCE, // that could be measured: less than two standard errors
-    IMATRIX_BETTER,
-    IMATRIX_WORSE,
-} imatrix_verdict;
 
 // The means of differences at the same positions, model - against. Their errors take chunks of the
 // text, not positions, for independent.
@@ -497,6 +507,8 @@ typedef struct imatrix_model_difference {
 typedef struct imatrix_comparison {
     uint64_t base_bytes; // of its file
     double base_bits_per_weight;
+    uint64_t n_tasks;               // 0: none were to be solved
+    imatrix_estimate base_accuracy; // share of the tasks that it solves
     uint64_t n_groups;              // that the errors of differences take for independent
     imatrix_compared_model *models; // (n_models), largest file first, of equals the better first
     size_t n_models;

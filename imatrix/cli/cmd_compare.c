@@ -22,6 +22,8 @@ typedef struct compare_args {
 static const option_row rows[] = {
     {OPTION_STRING, "file", 'f', FIELD(options.text_path), "FILE", "text; another one than the models were calibrated on"},
     {OPTION_STRING, "against", 0, FIELD(options.against_path), "FILE", "hold every file against this one of them [against the best\nof those that are smaller]"},
+    {OPTION_STRING, "tasks", 0, FIELD(options.tasks_path), "FILE", "count the tasks that each file solves, in HellaSwag's format"},
+    {OPTION_U64, "hellaswag-tasks", 0, FIELD(options.max_tasks), "N", "random tasks to run, -1 = all [400]", 1, UINT32_MAX},
     {OPTION_U32, "ctx-size", 'c', FIELD(options.n_ctx), "N", "tokens in a chunk; the second half of each is scored [512]", 4, 1 << 20},
     {OPTION_U64, "chunks", 0, FIELD(options.max_chunks), "N", "run at most N chunks, -1 = all [all]", 1, UINT32_MAX},
     {OPTION_TRUE, "parse-special", 0, FIELD(options.parse_special), NULL, "special tokens written in the text become their ids"},

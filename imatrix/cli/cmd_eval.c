@@ -21,8 +21,8 @@ typedef struct eval_args {
     bool json;
 } eval_args;
 
-#define FIELD(name) offsetof(eval_args, name)
-#define TASKS(kind) FIELD(tasks[IMATRIX_TASKS_##kind])
+#define FIELD(name)     offsetof(eval_args, name)
+#define TASKS(kind)     FIELD(tasks[IMATRIX_TASKS_##kind])
 #define MAX_TASKS(kind) FIELD(max_tasks[IMATRIX_TASKS_##kind])
 
 // clang-format off
@@ -31,9 +31,9 @@ static const option_row rows[] = {
     {OPTION_STRING, "file", 'f', FIELD(options.text_path), "FILE", "text, another one than the model was calibrated on; or tasks"},
     {OPTION_STRING, "binary-file", 0, FIELD(options.text_path), "FILE", NULL},
     {OPTION_STRING, "base", 0, FIELD(options.base_path), "FILE", "the model it was made from: adds KL divergence and agreement"},
-    {OPTION_STRING, "kl-divergence-base", 0, FIELD(logits_path), "FILE", "write the model's predictions, a base for --kl-divergence, of\nthis program or of llama-perplexity"},
+    {OPTION_STRING, "kl-divergence-base", 0, FIELD(logits_path), "FILE", "predictions in a file, as llama-perplexity has them: the model's\nare written, or with --kl-divergence the base's are read"},
     {OPTION_STRING, "save-all-logits", 0, FIELD(logits_path), "FILE", NULL},
-    {OPTION_TRUE, "kl-divergence", 0, FIELD(kl_divergence), NULL, "or read them: the base, and the text it was run on"},
+    {OPTION_TRUE, "kl-divergence", 0, FIELD(kl_divergence), NULL, "compare with the predictions of --kl-divergence-base, on their\ntext: neither --base nor -f is needed"},
     {OPTION_TRUE, "hellaswag", 0, TASKS(HELLASWAG), NULL, "count HellaSwag tasks solved, of those in -f"},
     {OPTION_U64, "hellaswag-tasks", 0, MAX_TASKS(HELLASWAG), "N", "random tasks to run, -1 = all [400]", 1, UINT32_MAX},
     {OPTION_TRUE, "winogrande", 0, TASKS(WINOGRANDE), NULL, "count Winogrande tasks solved"},
@@ -177,7 +177,7 @@ static int run_eval(const cli_command *command, int argc, char **argv) {
 
 const cli_command eval_command = {
     .name = "eval",
-    .summary = "measure perplexity and, against a base model, what quantization has lost",
+    .summary = "measure perplexity, the loss against a base model, and tasks solved",
     .usage = "-m MODEL.gguf -f TEXT [--base BASE.gguf] [OPTIONS]",
     .examples = examples,
     .options = rows,

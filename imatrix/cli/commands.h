@@ -17,6 +17,7 @@ extern const cli_command merge_command;
 extern const cli_command convert_command;
 extern const cli_command check_command;
 extern const cli_command inspect_command;
+extern const cli_command report_command;
 extern const cli_command trace_command;
 
 #endif

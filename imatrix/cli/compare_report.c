@@ -17,6 +17,7 @@ typedef struct model_row {
     char *name; // what tells its path from the others
     const char *path;
     imatrix_compared_model model;
+    const char *accuracy_verdict;
 } model_row;
 
 typedef struct difference_row {
@@ -44,11 +45,20 @@ static const table_column model_columns[] = {
     {COLUMN_TEXT,       "name",            "file",          0,  MODEL(name)},
     {COLUMN_TEXT,       "file",            NULL,            0,  MODEL(path)},
     {COLUMN_BYTES,      "file_bytes",      "size",          11, MODEL(model.file_bytes)},
-    {COLUMN_REAL,       "bits_per_weight", "bits",          6,  MODEL(model.bits_per_weight)},
+    {COLUMN_HUNDREDTHS, "bits_per_weight", "bits",          6,  MODEL(model.bits_per_weight)},
     {COLUMN_ESTIMATE_3, "perplexity",      "perplexity",    17, MODEL(model.evaluation.perplexity)},
     {COLUMN_ESTIMATE_6, "kl_mean",         "KL divergence", 21, MODEL(model.evaluation.kl_mean)},
     {COLUMN_FIXED,      "kl_p99",          "KL 99 %",       8,  MODEL(model.evaluation.kl[IMATRIX_P99])},
     {COLUMN_SHARE,      "top1",            "top-1 %",       8,  MODEL(model.evaluation.top1.value)},
+    {COLUMN_ESTIMATE_SHARE, "accuracy",    NULL,            0,  MODEL(model.accuracy)},
+    {COLUMN_END},
+};
+
+static const table_column task_columns[] = {
+    {COLUMN_TEXT,           "name",             "file",     0,  MODEL(name)},
+    {COLUMN_ESTIMATE_SHARE, "accuracy",         "solved %", 14, MODEL(model.accuracy)},
+    {COLUMN_ESTIMATE_SHARE, "accuracy_change",  "change %", 14, MODEL(model.accuracy_change)},
+    {COLUMN_TEXT,           "accuracy_verdict", "verdict",  2,  MODEL(accuracy_verdict)},
     {COLUMN_END},
 };
 
@@ -113,7 +123,10 @@ static bool build_models(report *r) {
         const char *path = r->options->model_paths[model->index];
         const size_t len = strlen(path) - strlen(r->suffix) - r->prefix_len;
         char *name = strndup(path + r->prefix_len, len);
-        r->models[i] = (model_row){.name = name, .path = path, .model = *model};
+        r->models[i] = (model_row){.name = name,
+                                   .path = path,
+                                   .model = *model,
+                                   .accuracy_verdict = verdicts[model->accuracy_verdict]};
         if (name == NULL) {
             return false;
         }
@@ -150,20 +163,51 @@ static void print_header(const report *r) {
            (unsigned long long)first->n_scored);
 }
 
+static void print_differences(const report *r) {
+    printf("\nMean of the differences, file − versus, at the same positions, in %llu groups;\n"
+           "measurable from two standard errors on:\n\n",
+           (unsigned long long)r->result->n_groups);
+    table_print(difference_columns, r->differences, r->result->n_differences,
+                sizeof *r->differences);
+}
+
+static void print_tasks(const report *r) {
+    printf("\nOf %llu tasks of %s the base solves %.1f ± %.1f %%:\n\n",
+           (unsigned long long)r->result->n_tasks, r->options->tasks_path,
+           100 * r->result->base_accuracy.value, 100 * r->result->base_accuracy.error);
+    table_print(task_columns, r->models, r->result->n_models, sizeof *r->models);
+}
+
 static void print_text(const report *r) {
     print_header(r);
     table_print(model_columns, r->models, r->result->n_models, sizeof *r->models);
     printf("\n* on the Pareto front: no other file is as small and loses less\n");
     if (r->result->n_differences > 0) {
-        printf("\nMean of the differences, file − versus, at the same positions, in %llu groups;\n"
-               "measurable from two standard errors on:\n\n",
-               (unsigned long long)r->result->n_groups);
-        table_print(difference_columns, r->differences, r->result->n_differences,
-                    sizeof *r->differences);
+        print_differences(r);
+    }
+    if (r->result->n_tasks > 0) {
+        print_tasks(r);
     }
 }
 
 // ---- for programs ------------------------------------------------------------------------------
+
+static json_t *pack_estimate(imatrix_estimate estimate) {
+    return json_pack("{s:f, s:f}", "value", estimate.value, "error", estimate.error);
+}
+
+// Adds the fields of `more`, which is released.
+static void add_fields(json_t *object, json_t *more) {
+    json_object_update(object, more);
+    json_decref(more);
+}
+
+static json_t *pack_tasks(const model_row *row) {
+    json_t *array = table_pack(task_columns, row, 1, sizeof *row);
+    json_t *object = json_incref(json_array_get(array, 0));
+    json_decref(array);
+    return object;
+}
 
 static json_t *pack_models(const report *r) {
     json_t *array = json_array();
@@ -173,25 +217,38 @@ static json_t *pack_models(const report *r) {
             json_pack("{s:s, s:s, s:I, s:f, s:b}", "file", row->path, "name", row->name,
                       "file_bytes", (json_int_t)row->model.file_bytes, "bits_per_weight",
                       row->model.bits_per_weight, "on_front", row->model.on_front);
-        json_t *evaluation = eval_report_pack(&row->model.evaluation);
-        json_object_update(object, evaluation);
-        json_decref(evaluation);
+        add_fields(object, eval_report_pack(&row->model.evaluation));
+        if (r->result->n_tasks > 0) {
+            add_fields(object, pack_tasks(row));
+        }
         json_array_append_new(array, object);
     }
     return array;
 }
 
+static json_t *pack_base(const report *r) {
+    const imatrix_comparison *result = r->result;
+    return json_pack("{s:s, s:I, s:f, s:o}", "file", r->options->base_path, "file_bytes",
+                     (json_int_t)result->base_bytes, "bits_per_weight",
+                     result->base_bits_per_weight, "perplexity",
+                     pack_estimate(result->models[0].evaluation.base_perplexity));
+}
+
 static void print_json(const report *r) {
     const imatrix_evaluation *first = &r->result->models[0].evaluation;
-    console_print_json(json_pack(
-        "{s:{s:s, s:I, s:f, s:{s:f, s:f}}, s:s, s:I, s:I, s:I, s:o, s:o}", "base", "file",
-        r->options->base_path, "file_bytes", (json_int_t)r->result->base_bytes, "bits_per_weight",
-        r->result->base_bits_per_weight, "perplexity", "value", first->base_perplexity.value,
-        "error", first->base_perplexity.error, "text", r->options->text_path, "n_ctx",
-        (json_int_t)first->n_ctx, "n_scored", (json_int_t)first->n_scored, "n_groups",
+    json_t *root = json_pack(
+        "{s:o, s:s, s:I, s:I, s:I, s:o, s:o}", "base", pack_base(r), "text", r->options->text_path,
+        "n_ctx", (json_int_t)first->n_ctx, "n_scored", (json_int_t)first->n_scored, "n_groups",
         (json_int_t)r->result->n_groups, "candidates", pack_models(r), "differences",
         table_pack(difference_columns, r->differences, r->result->n_differences,
-                   sizeof *r->differences)));
+                   sizeof *r->differences));
+    if (r->result->n_tasks > 0) {
+        json_object_set_new(root, "tasks",
+                            json_pack("{s:s, s:I, s:o}", "file", r->options->tasks_path, "n_tasks",
+                                      (json_int_t)r->result->n_tasks, "base_accuracy",
+                                      pack_estimate(r->result->base_accuracy)));
+    }
+    console_print_json(root);
 }
 
 // ---- all of it ---------------------------------------------------------------------------------

@@ -94,9 +94,9 @@ static void set_quantiles(json_t *root, const char *prefix, const double *values
 }
 
 json_t *eval_report_pack(const imatrix_evaluation *evaluation) {
-    json_t *root = json_pack("{s:I, s:I, s:I}", "n_ctx", (json_int_t)evaluation->n_ctx, "n_tokens",
-                             (json_int_t)evaluation->n_tokens, "n_scored",
-                             (json_int_t)evaluation->n_scored);
+    json_t *root =
+        json_pack("{s:I, s:I, s:I}", "n_ctx", (json_int_t)evaluation->n_ctx, "n_tokens",
+                  (json_int_t)evaluation->n_tokens, "n_scored", (json_int_t)evaluation->n_scored);
     for (size_t i = 0; i < sizeof estimates / sizeof *estimates; ++i) {
         const imatrix_estimate *x = estimate_of(evaluation, &estimates[i]);
         if (evaluation->has_base || !estimates[i].needs_base) {

@@ -21,6 +21,7 @@ static const cli_command *const commands[] = {
     &merge_command,
     &convert_command,
     &check_command,
+    &report_command,
     &trace_command,
 };
 

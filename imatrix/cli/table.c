@@ -38,12 +38,14 @@ static const struct {
     [COLUMN_MARK] = {FIELD_BOOL},
     [COLUMN_COUNT] = {FIELD_REAL, "%.0f", 1},
     [COLUMN_REAL] = {FIELD_REAL, "%.3g", 1},
+    [COLUMN_HUNDREDTHS] = {FIELD_REAL, "%.2f", 1},
     [COLUMN_FIXED] = {FIELD_REAL, "%.4f", 1},
     [COLUMN_EXACT] = {FIELD_REAL, "%.6f", 1},
     [COLUMN_SHARE] = {FIELD_REAL, "%.1f", 100},
     [COLUMN_ESTIMATE_3] = {FIELD_ESTIMATE, "%.3f", 1},
     [COLUMN_ESTIMATE_4] = {FIELD_ESTIMATE, "%.4f", 1},
     [COLUMN_ESTIMATE_6] = {FIELD_ESTIMATE, "%.6f", 1},
+    [COLUMN_ESTIMATE_SHARE] = {FIELD_ESTIMATE, "%.1f", 100},
 };
 
 static field_type type_of(const table_column *column) {
@@ -204,16 +206,24 @@ static void print_quoted(const char *text) {
     putchar('"');
 }
 
+static void print_csv_real(double number) {
+    if (!isnan(number)) {
+        printf("%.10g", number);
+    }
+}
+
 static void print_csv_field(const table_column *column, const void *row) {
     switch (type_of(column)) {
     case FIELD_TEXT:
         print_quoted(text_at(column, row));
         break;
     case FIELD_REAL:
-        printf("%.10g", number_at(column, row));
+        print_csv_real(number_at(column, row));
         break;
     case FIELD_ESTIMATE:
-        printf("%.10g,%.10g", number_at(column, row), error_at(column, row));
+        print_csv_real(number_at(column, row));
+        putchar(',');
+        print_csv_real(error_at(column, row));
         break;
     default:
         printf("%.0f", number_at(column, row));

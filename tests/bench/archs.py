@@ -15,9 +15,9 @@ is 1.
 A model without a tokenizer is lent one: of SentencePiece, whose tokens are the characters of ASCII,
 with a text of random ones. The programs of llama.cpp run with an F32 cache and without flash
 attention, which is what F32 arithmetic means here. They round the inputs of quantized weights to 8
-bits and those of F16 weights to 16, which we do not: what is not F32 they run as llama-quantize writes
-it out in F32. How far perplexities lie apart without that stands in parentheses. (--no-repack: the
-repacked products stop at the latent attention of several chunks.)
+bits and those of F16 weights to 16, which we do not: a model that is not F32 they run as
+llama-quantize writes it out in F32. How far perplexities lie apart without that stands in
+parentheses. (--no-repack: the repacked products stop at the latent attention of several chunks.)
 
 Columns of in_sum2 are compared by |ours - theirs| / (theirs + mean of theirs in the matrix): where
 an expert saw two tokens a column is near zero by chance, and two correct sums differ there by any
@@ -59,7 +59,7 @@ def parse_arguments():
     parser.add_argument("--types", default="Q4_K_M,Q2_K,MXFP4_MOE", help="[%(default)s]")
     parser.add_argument("--ctx-size", type=int, default=128)
     parser.add_argument("--chunks", type=int, default=4)
-    parser.add_argument("--tolerance", type=float, default=1e-3,
+    parser.add_argument("--tolerance", type=float, default=2e-3,
                         help="of columns and perplexities [%(default)s]")
     parser.add_argument("--threads", default="2")
     parser.add_argument("--work", default="out/archs", help="directory for files [%(default)s]")
@@ -154,7 +154,7 @@ def random_text(n_vocab, n_characters):
 def prepare(args, path):
     """The model to run, with a tokenizer, and its text."""
     tensors, keys = read_tensors(path)
-    if value_of(keys, "tokenizer.ggml.model") != "no_vocab":
+    if b"tokenizer.ggml.tokens" in keys:
         return path, args.text
     n_vocab = tensors["token_embd.weight"][0][1]
     model = Path(args.work) / "model.gguf"
@@ -225,11 +225,12 @@ class Programs:
         return json.loads(said)["perplexity"]["value"]
 
     def llama_perplexity(self, model):
-        estimate = None
-        while estimate is None:  # now and then it ends before its last line is out
+        for _ in range(5):  # now and then it ends before its last line is out
             _, said = run(self.llama("llama-perplexity"), "-m", model, *self.window, *self.f32)
-            estimate = re.search(r"Final estimate: PPL = (\S+)", said)
-        return float(estimate[1])
+            estimate = re.search(r"Final estimate: PPL = ([\w.]+)", said)
+            if estimate:
+                return float(estimate[1])
+        raise RuntimeError(f"llama-perplexity gives no estimate\n{said[-1500:]}")
 
 
 # -------------------------------------------------------------------------------------------------

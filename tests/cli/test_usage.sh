@@ -7,7 +7,7 @@ source "$(dirname "$0")/common.sh"
 
 "$IMATRIX" --version | grep -qE '^imatrix [0-9]+\.[0-9]+\.[0-9]+$' || fail "--version"
 "$IMATRIX" --help | grep -q quantize || fail "--help"
-for command in collect quantize eval inspect; do
+for command in collect quantize eval compare inspect; do
     "$IMATRIX" "$command" --help > "$scratch/help"
     grep -q "^Usage: imatrix $command" "$scratch/help" || fail "$command --help"
     grep -q "^Examples:" "$scratch/help" || fail "$command --help has no examples"

@@ -33,17 +33,20 @@ enum {
 
 typedef enum damage_kind {
     DAMAGE_SIZE,     // letter `which`: 1 + value[0]
-    DAMAGE_KEY,      // row `which` of the keys: a value of type `how`
+    DAMAGE_KEY,      // row `which` of the keys: the value as `how`
     DAMAGE_SHAPE,    // tensor `which`: length `how` becomes the value
     DAMAGE_CONTENTS, // tensor `which`: type `how`, the value again and again
     DAMAGE_ABSENCE,  // tensor `which`
     N_DAMAGE_KINDS,
 } damage_kind;
 
+// What a key becomes; AS_NONE: it is gone.
+enum { AS_U32, AS_I32, AS_U64, AS_F32, AS_BOOL, AS_WORD, AS_F64, AS_LIST, AS_NONE };
+
 typedef struct damage {
     uint8_t kind; // of damage_kind
     uint8_t how;
-    uint8_t which[2];
+    uint8_t which[2]; // little-endian; like the others taken modulo what there is
     uint8_t value[8];
 } damage;
 
@@ -111,22 +114,22 @@ static imx_status damage_key(victim *v, const damage *d) {
     float f32;
     memcpy(&f32, d->value, sizeof f32);
     snprintf(key, sizeof key, "%s.%s", v->model.arch, suffix_of(d));
-    switch (d->how % 9) {
-    case 0:
+    switch (d->how % (AS_NONE + 1)) {
+    case AS_U32:
         return imx_gguf_set_u32(header, key, (uint32_t)bits, NULL);
-    case 1:
+    case AS_I32:
         return imx_gguf_set_i32(header, key, (int32_t)(uint32_t)bits, NULL);
-    case 2:
+    case AS_U64:
         return imx_gguf_set_u64(header, key, bits, NULL);
-    case 3:
+    case AS_F32:
         return imx_gguf_set_f32(header, key, f32, NULL);
-    case 4:
+    case AS_BOOL:
         return imx_gguf_set_bool(header, key, bits & 1, NULL);
-    case 5:
+    case AS_WORD:
         return imx_gguf_set_str(header, key, words[bits % COUNT_OF(words)], NULL);
-    case 6:
+    case AS_F64:
         return imx_gguf_set_array(header, key, IMX_GGUF_F64, d->value, 1, NULL);
-    case 7:
+    case AS_LIST:
         return set_list(header, key, d);
     default:
         imx_gguf_unset(header, key);

@@ -3,10 +3,12 @@
 """Writes the corpora of the fuzz targets: make_corpus.py [DIRECTORY], corpus/ by default.
 
 The same bytes every time: all files are packed here by hand, also the zstd frames (RFC 8878), so
-that they depend on no library and on none of the code under test.
+that they depend on no library and on none of the code under test. Only the damages to models count
+on the order of two tables, which are read for it.
 """
 
 import json
+import re
 import struct
 import sys
 from pathlib import Path
@@ -248,13 +250,110 @@ def json_document_corpus():
     yield "deep", b"\n" + b"[" * 3000
 
 
+ROOT = Path(__file__).parent.parent.parent
+SIZES = "EVPHGDRFXUWSACNOZL"
+SIZE, KEY, SHAPE, CONTENTS, ABSENCE = range(5)
+AS_U32, AS_I32, AS_U64, AS_F32, AS_BOOL, AS_WORD, AS_F64, AS_LIST, AS_NONE = range(9)
+
+
+def names_in(path, pattern):
+    return re.findall(pattern, (ROOT / path).read_text(), re.MULTILINE)
+
+
+def damage(kind, how, which, content):
+    """The twelve bytes of fuzz_model.c."""
+    return struct.pack("<BBH", kind, how, which) + content.ljust(8, b"\0")
+
+
+def model_corpus():
+    models = names_in("tests/unit/calib/golden_models.h", r'^    \{"([^"]+)", "')
+    keys = names_in("calib/hparam_table.c", r'^    \{"([^"]+)", +IMX_KEYS') + [
+        "rope.scaling.type", "rope.dimension_sections", "attention.sliding_window_pattern"]
+
+    def harmed(model, *damages):
+        return bytes([models.index(model)]) + b"".join(damages)
+
+    def size(letter, n):
+        return damage(SIZE, 0, SIZES.index(letter), bytes([n - 1]))
+
+    def u32(key, n):
+        return damage(KEY, AS_U32, keys.index(key), struct.pack("<I", n))
+
+    def f32(key, x):
+        return damage(KEY, AS_F32, keys.index(key), struct.pack("<f", x))
+
+    def contents(tensor, kind, pattern):
+        return damage(CONTENTS, kind, tensor, pattern)
+
+    nan = float("nan")
+    for model in models[::5]:
+        yield model, harmed(model)
+    yield "small", harmed("llama", *(size(letter, 1) for letter in "EHGFL"), size("D", 2),
+                          size("R", 2))
+    yield "odd_heads", harmed("llama", size("H", 7), size("G", 1))
+    yield "no_heads", harmed("gemma2-27b", u32("attention.head_count", 0))
+    yield "no_layers", harmed("llama", u32("block_count", 0))
+    yield "many_layers", harmed("llama", u32("block_count", 2**32 - 1))
+    yield "wide_dense", harmed("qwen3moe", u32("feed_forward_length", 2**24))
+    yield "no_rank", harmed("deepseek2-v2", u32("attention.q_lora_rank", 0))
+    yield "no_latent", harmed("deepseek2-v2", u32("attention.kv_lora_rank", 0))
+    yield "one_expert", harmed("llama-experts", size("X", 1), size("U", 1))
+    yield "odd_groups", harmed("deepseek2-v3", u32("expert_group_count", 5))
+    yield "no_groups_used", harmed("deepseek2-v3", u32("expert_group_used_count", 0))
+    yield "wrapping_width", harmed("deepseek2-v3", u32("expert_shared_count", 2**28 + 1))
+    yield "all_layers_extra", harmed("glm4-extra-layer", u32("nextn_predict_layers", 3))
+    yield "no_context", harmed("llama-yarn", u32("context_length", 0),
+                               u32("rope.scaling.original_context_length", 0))
+    yield "base_1", harmed("llama-yarn", f32("rope.freq_base", 1))
+    yield "base_nan", harmed("llama", f32("rope.freq_base", nan))
+    yield "cap_negative", harmed("gemma2", f32("final_logit_softcapping", -1))
+    yield "clamp_nan", harmed("mpt", f32("attention.clamp_kqv", nan))
+    yield "window_all", harmed("gemma2", u32("attention.sliding_window", 2**32 - 1))
+    yield "list_short", harmed("llama", damage(KEY, AS_LIST, keys.index("attention.head_count"),
+                                               b"\4\0\0\0\0\0\0\1"))
+    yield "head_count_text", harmed("llama", damage(KEY, AS_WORD,
+                                                    keys.index("attention.head_count"), b""))
+    yield "rope_dynamic", harmed("llama", damage(KEY, AS_WORD, keys.index("rope.scaling.type"),
+                                                 b"\5"))
+    yield "weight_nan", harmed("llama-experts", contents(7, TYPE_F32, floats(nan, nan)))
+    yield "embedding_f16", harmed("llama", contents(0, TYPE_F16, bytes(range(60, 68))))
+    yield "embedding_q8_0", harmed("llama", contents(0, TYPE_Q8_0, bytes(range(8))))
+    yield "wide_tensor", harmed("llama", damage(SHAPE, 0, 5, struct.pack("<Q", 33)))
+    yield "tensor_missing", harmed("llama", damage(ABSENCE, 0, 5, b""))
+
+
+TYPE_I32 = 26
+TOKENS = ("tokens", [2], TYPE_I32, struct.pack("<2i", 3, 1))
+LOGITS = ("logits", [3, 2], TYPE_F32, floats(1, -2, 0.5, 3, 0, 1))
+
+
+def trace_corpus():
+    whole = gguf([kv("general.type", STRING, "reference")], [TOKENS, LOGITS] + DENSE + EXPERTS)
+    yield "whole", whole
+    yield "cut", whole[:-40]
+    yield "no_products", gguf([], [TOKENS, LOGITS])
+    yield "no_tokens", gguf([], [LOGITS])
+    yield "no_logits", gguf([], [TOKENS])
+    yield "other_rows", gguf([], [TOKENS, ("logits", [3], TYPE_F32, floats(1, 2, 3))])
+    yield "half", gguf([], [TOKENS, ("logits", [3, 2], TYPE_F16, bytes(12))])
+    yield "nan", gguf([], [TOKENS, ("logits", [1, 2], TYPE_F32, floats(float("nan"), 1))] + DENSE)
+    yield "counts_missing", gguf([], [TOKENS, LOGITS, DENSE[0]])
+    yield "counts_too_many", gguf([], [TOKENS, LOGITS, DENSE[0],
+                                       ("q.counts", [2], TYPE_F32, floats(1, 2))])
+    yield "long_name", gguf([], [TOKENS, LOGITS, ("n" * 180 + ".in_sum2", [1], TYPE_F32, floats(1)),
+                                 ("n" * 180 + ".counts", [1], TYPE_F32, floats(1))])
+    yield "no_name", gguf([], [TOKENS, LOGITS, (".in_sum2", [1], TYPE_F32, floats(1))])
+
+
 CORPORA = {
     "gguf": gguf_corpus,
     "imatrix_gguf": imatrix_gguf_corpus,
     "imatrix_dat": imatrix_dat_corpus,
     "imatrix_zst": imatrix_zst_corpus,
     "json_document": json_document_corpus,
+    "model": model_corpus,
     "tokenizer": tokenizer_corpus,
+    "trace": trace_corpus,
 }
 
 

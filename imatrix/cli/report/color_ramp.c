@@ -6,9 +6,9 @@
 // functions of L and only help to tell neighbours apart; as yellow is the lightest and blue the
 // darkest of full colours, the path stays inside what a screen can show.
 //
-// OKLCH to light: a = C cos h, b = C sin h;  l, m, s = (L + M (a, b))³;  rgb = N (l, m, s), with the
-// matrices of B. Ottosson, "A perceptual color space for image processing" (2020); then the sRGB
-// curve. Browsers know oklch() too, but those of before 2023 do not.
+// OKLCH to light: a = C cos h, b = C sin h;  l, m, s = (L + M (a, b))³;  rgb = N (l, m, s), with
+// the matrices of B. Ottosson, "A perceptual color space for image processing" (2020); then the
+// sRGB curve. Browsers know oklch() too, but those of before 2023 do not.
 //
 // Sixteen steps instead of a continuum: a class is shorter than a colour in each of ten thousand
 // cells, and light and dark paper can each have their own.
@@ -33,8 +33,9 @@ static int to_srgb(double linear) {
 
 // The colour of lightness 0..1 on the path.
 static void find_color(double lightness, int rgb[N_PRIMARIES]) {
-    static const double to_cone[N_PRIMARIES][2] = {
-        {0.3963377774, 0.2158037573}, {-0.1055613458, -0.0638541728}, {-0.0894841775, -1.2914855480}};
+    static const double to_cone[N_PRIMARIES][2] = {{0.3963377774, 0.2158037573},
+                                                   {-0.1055613458, -0.0638541728},
+                                                   {-0.0894841775, -1.2914855480}};
     static const double to_rgb[N_PRIMARIES][N_PRIMARIES] = {
         {4.0767416621, -3.3077115913, 0.2309699292},
         {-1.2684380046, 2.6097574011, -0.3413193965},

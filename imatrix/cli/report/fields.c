@@ -8,7 +8,7 @@
 #include "imatrix/cli/console.h"
 #include "imatrix/cli/report/html.h"
 
-enum { MAX_COLUMNS = 24 };
+enum { MAX_COLUMNS = 40 };
 
 const char *field_text(const json_t *object, const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
@@ -153,7 +153,9 @@ static bool any_has(const field_row *row, const json_t *array) {
 }
 
 static const char *cell_class(const field_row *row) {
-    return row->kind == FIELD_CODE ? " class=\"code\"" : row->kind == FIELD_TEXT ? " class=\"text\"" : "";
+    return row->kind == FIELD_CODE   ? " class=\"code\""
+           : row->kind == FIELD_TEXT ? " class=\"text\""
+                                     : "";
 }
 
 // Fills `columns` with the rows that some object has, and returns how many.

@@ -11,16 +11,16 @@
 #include <stdio.h>
 
 typedef enum field_kind {
-    FIELD_END = 0,  // closes a table
-    FIELD_TEXT,     // a string
-    FIELD_CODE,     // a string shown as written: a tensor, a file, a hash
-    FIELD_COUNT,    // a whole number
-    FIELD_BYTES,    // shown in KiB, MiB, ...
-    FIELD_REAL,     // three digits
-    FIELD_FIXED,    // two decimals
-    FIELD_PERCENT,  // 0..1
-    FIELD_SHAPE,    // an array of whole numbers
-    FIELD_FLAG,     // shown only where true
+    FIELD_END = 0, // closes a table
+    FIELD_TEXT,    // a string
+    FIELD_CODE,    // a string shown as written: a tensor, a file, a hash
+    FIELD_COUNT,   // a whole number
+    FIELD_BYTES,   // shown in KiB, MiB, ...
+    FIELD_REAL,    // three digits
+    FIELD_FIXED,   // two decimals
+    FIELD_PERCENT, // 0..1
+    FIELD_SHAPE,   // an array of whole numbers
+    FIELD_FLAG,    // shown only where true
 } field_kind;
 
 // Numbers may also be estimates, {"value", "error"}, which show as value ± one standard error.

@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 
 static void print_escaped(FILE *page, const char *text) {
@@ -54,7 +55,7 @@ static const char *print_argument(FILE *page, const char *format, va_list *argum
         fprintf(page, "%.*g", precision, va_arg(*arguments, double));
         break;
     default:
-        assert(!"a conversion that html_print knows");
+        assert(false && "a conversion that html_print knows");
     }
     return format + 1;
 }

@@ -8,25 +8,32 @@
 #include <string.h>
 
 #include "imatrix/cli/console.h"
+#include "imatrix/cli/report/fields.h"
 
 enum { MAX_SIGNS = 3 };
 
-// A kind is known by keys that no other command prints together.
+// clang-format off
 static const struct {
     const char *name;
-    const char *signs[MAX_SIGNS];
+    const char *use;
+    const char *signs[MAX_SIGNS]; // keys that no other command prints together
 } kinds[N_INPUT_KINDS] = {
-    [INPUT_COMPARE] = {"compare", {"base", "candidates"}},
-    [INPUT_QUANTIZE] = {"quantize", {"output", "tensors", "type"}},
-    [INPUT_EVAL] = {"eval", {"model", "n_scored", "perplexity"}},
-    [INPUT_SHOW] = {"show", {"chunk_size", "layers", "weights"}},
-    [INPUT_CHECK] = {"check", {"findings", "imatrix", "n_covered"}},
-    [INPUT_COLLECT] = {"collect", {"n_entries", "output", "texts"}},
-    [INPUT_INSPECT] = {"inspect", {"architecture", "tensor_types", "types"}},
+    [INPUT_COMPARE]  = {"compare",  "size and loss of every file", {"base", "candidates"}},
+    [INPUT_QUANTIZE] = {"quantize", "types and errors of every tensor; sizes for eval", {"output", "tensors", "type"}},
+    [INPUT_EVAL]     = {"eval",     "loss of a file", {"model", "n_scored", "perplexity"}},
+    [INPUT_SHOW]     = {"show",     "importance of every weight, coverage of experts, texts", {"chunk_size", "layers", "weights"}},
+    [INPUT_CHECK]    = {"check",    "whether the imatrix serves the model", {"findings", "imatrix", "n_covered"}},
+    [INPUT_COLLECT]  = {"collect",  "what was run, experts that saw little", {"n_entries", "output", "texts"}},
+    [INPUT_INSPECT]  = {"inspect",  "what the model is", {"architecture", "tensor_types", "types"}},
 };
+// clang-format on
 
 const char *input_kind_name(input_kind kind) {
     return kinds[kind].name;
+}
+
+const char *input_kind_use(input_kind kind) {
+    return kinds[kind].use;
 }
 
 static bool has_signs(const json_t *root, input_kind kind) {
@@ -45,8 +52,8 @@ static int recognize(report_input *input) {
             return EXIT_SUCCESS;
         }
     }
-    fprintf(stderr, "imatrix: %s: JSON, but of none of the commands that a report knows:",
-            input->path);
+    fprintf(stderr,
+            "imatrix: %s: JSON, but of none of the commands that a report knows:", input->path);
     for (int kind = 0; kind < N_INPUT_KINDS; ++kind) {
         fprintf(stderr, "%s %s", kind > 0 ? "," : "", kinds[kind].name);
     }
@@ -64,7 +71,8 @@ static int read_input(report_input *input) {
     if (code == json_error_cannot_open_file) {
         fprintf(stderr, "imatrix: %s: %s\n", input->path, error.text);
     } else if (code == json_error_premature_end_of_input && error.position == 0) {
-        fprintf(stderr, "imatrix: %s: is empty: did the command that should have written it fail?\n",
+        fprintf(stderr,
+                "imatrix: %s: is empty: did the command that should have written it fail?\n",
                 input->path);
     } else {
         fprintf(stderr, "imatrix: %s: line %d, column %d: not JSON: %s\n", input->path, error.line,
@@ -73,14 +81,30 @@ static int read_input(report_input *input) {
     return EXIT_FAILURE;
 }
 
+static bool comes_before(const report_input *a, const report_input *b) {
+    return a->kind < b->kind ||
+           (a->kind == b->kind &&
+            field_number(a->root, "bits_per_weight") < field_number(b->root, "bits_per_weight"));
+}
+
+// Takes over what `input` holds.
+static void insert(report_inputs *inputs, report_input input) {
+    size_t place = inputs->n++;
+    for (; place > 0 && comes_before(&input, &inputs->items[place - 1]); --place) {
+        inputs->items[place] = inputs->items[place - 1];
+    }
+    inputs->items[place] = input;
+}
+
 int inputs_read(report_inputs *inputs, const char *const *paths, size_t n) {
     *inputs = (report_inputs){.items = calloc(n, sizeof *inputs->items)};
     if (inputs->items == NULL) {
         return console_out_of_memory();
     }
     for (size_t i = 0; i < n; ++i) {
-        inputs->items[inputs->n++].path = paths[i];
-        const int exit_status = read_input(&inputs->items[i]);
+        report_input input = {.path = paths[i]};
+        const int exit_status = read_input(&input);
+        insert(inputs, input);
         if (exit_status != EXIT_SUCCESS) {
             return exit_status;
         }

@@ -26,12 +26,15 @@ typedef struct report_input {
 } report_input;
 
 typedef struct report_inputs {
-    report_input *items; // (n), in the order given
+    report_input *items; // (n) by kind, then by bits per weight, then as given
     size_t n;
 } report_inputs;
 
 // The command that prints this kind: "compare".
 const char *input_kind_name(input_kind kind);
+
+// What a report shows of it, in a few words.
+const char *input_kind_use(input_kind kind);
 
 // Reads the files at `paths` (n) and tells what each is by its content. Returns an exit status,
 // after saying on stderr what was wrong. *inputs is the caller's to inputs_free, also on failure.

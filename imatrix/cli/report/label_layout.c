@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Greedy: each label takes the first of a few places around its point where it covers no point and
-// no label that stands already. Those that matter choose first; a label without a place is left out,
-// since its values are in the table. Moving labels by simulated forces was not tried: a dozen points
-// do not need it, and the same input must give the same bytes.
+// no label that stands already. Those that matter choose first; a label without a place is left
+// out, since its values are in the table. Moving labels by simulated forces was not tried: a dozen
+// points do not need it, and the same input must give the same bytes.
 
 #include "imatrix/cli/report/label_layout.h"
 
@@ -17,16 +17,19 @@ typedef struct box {
     double left, right, top, bottom;
 } box;
 
-// A curve that falls leaves room below on its left and above on its right.
-static const struct {
+// Losses fall with size: those that come first, on the curve, have room below it on the left, the
+// others above it on the right.
+typedef struct label_choice {
     double dx, dy;
     const char *anchor;
-} choices[] = {
-    {9, -7, "start"}, {-9, 17, "end"}, {9, 17, "start"},   {-9, -7, "end"},
-    {12, 4, "start"}, {-12, 4, "end"}, {0, -12, "middle"}, {0, 22, "middle"},
-};
+} label_choice;
 
-enum { N_CHOICES = sizeof choices / sizeof *choices };
+enum { N_CHOICES = 5 };
+
+static const label_choice choices[2][N_CHOICES] = {
+    {{9, -7, "start"}, {12, 4, "start"}, {0, -12, "middle"}, {-9, -7, "end"}, {-12, 4, "end"}},
+    {{-9, 17, "end"}, {-12, 4, "end"}, {0, 22, "middle"}, {9, 17, "start"}, {9, -7, "start"}},
+};
 
 static bool overlap(box a, box b) {
     return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
@@ -63,9 +66,10 @@ static bool has_room(const label_point *points, size_t n, size_t own, double wid
 static void place_label(label_point *points, size_t n, size_t own, double width) {
     label_point *point = &points[own];
     for (size_t c = 0; c < N_CHOICES; ++c) {
-        point->dx = choices[c].dx;
-        point->dy = choices[c].dy;
-        point->anchor = choices[c].anchor;
+        const label_choice *choice = &choices[point->comes_first][c];
+        point->dx = choice->dx;
+        point->dy = choice->dy;
+        point->anchor = choice->anchor;
         if (has_room(points, n, own, width)) {
             return;
         }

@@ -35,6 +35,17 @@ static void insert_by_size(json_t *rows, json_t *row) {
     json_array_insert_new(rows, place, row);
 }
 
+static bool has_file(const json_t *rows, const char *path) {
+    size_t i;
+    const json_t *row;
+    json_array_foreach(rows, i, row) {
+        if (strcmp(input_base_name(field_text(row, "file")), input_base_name(path)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void add_evaluation(json_t *rows, const report_inputs *inputs, const json_t *evaluation) {
     const char *model = field_text(evaluation, "model");
     const json_t *plan = find_plan(inputs, model);
@@ -114,8 +125,7 @@ static void mark_front(const json_t *rows) {
     json_t *row;
     json_array_foreach(rows, i, row) {
         const double place = field_number(row, "file_bytes") * field_number(row, "kl_mean");
-        json_object_set_new(row, "on_front",
-                            json_boolean(!isnan(place) && !is_beaten(rows, row)));
+        json_object_set_new(row, "on_front", json_boolean(!isnan(place) && !is_beaten(rows, row)));
     }
 }
 
@@ -125,7 +135,7 @@ json_t *loss_rows_new(const report_inputs *inputs) {
         const report_input *input = &inputs->items[i];
         if (input->kind == INPUT_COMPARE) {
             add_candidates(rows, input->root);
-        } else if (input->kind == INPUT_EVAL) {
+        } else if (input->kind == INPUT_EVAL && !has_file(rows, field_text(input->root, "model"))) {
             add_evaluation(rows, inputs, input->root);
         }
     }

@@ -6,7 +6,7 @@
 
 #include "imatrix/cli/report/html.h"
 
-enum { X_TICKS = 5, Y_TICKS = 6 };
+enum { X_TICKS = 5, Y_TICKS = 8 };
 
 double plot_x(const plot *p, double value) {
     return 100.0 * scale_place(&p->x, value);
@@ -56,9 +56,8 @@ static void draw_y_axis(const plot *p) {
 }
 
 void plot_begin(const plot *p) {
-    html_print(p->page,
-               "<svg class=\"plot\" role=\"img\" aria-label=\"%s\" height=\"%d\">\n", p->label,
-               PLOT_HEIGHT);
+    html_print(p->page, "<svg class=\"plot\" role=\"img\" aria-label=\"%s\" height=\"%d\">\n",
+               p->label, PLOT_HEIGHT);
     draw_x_axis(p);
     draw_y_axis(p);
     html_print(p->page, "<line class=\"frame\" x2=\"100%%\" y1=\"%d\" y2=\"%d\"/>\n", PLOT_HEIGHT,

@@ -2,8 +2,8 @@
 //
 // Pictures of points over two scales, as SVG that fits any width. Across, places are per cent of
 // the picture, so it grows and shrinks with the paper; down, and within a mark, they are pixels, so
-// text and marks keep their size, on a telephone too. A viewBox, the usual way, shrinks letters with
-// the picture until nobody can read them.
+// text and marks keep their size, on a telephone too. A viewBox, the usual way, shrinks letters
+// with the picture until nobody can read them.
 
 #ifndef IMX_CLI_REPORT_PLOT_H
 #define IMX_CLI_REPORT_PLOT_H
@@ -12,7 +12,7 @@
 
 #include "imatrix/cli/report/scale.h"
 
-enum { PLOT_HEIGHT = 320 };
+enum { PLOT_HEIGHT = 360 };
 
 typedef struct plot {
     FILE *page;

@@ -21,7 +21,8 @@ typedef struct scale {
 // A scale that has seen nothing yet.
 scale scale_new(bool is_log);
 
-// Widens the scale to a value, unless it has no place on it (not finite; at or below 0 on a log scale).
+// Widens the scale to a value, unless it has no place on it (not finite; at or below 0 on a log
+// scale).
 void scale_include(scale *s, double value);
 
 // Whether anything was included.
@@ -33,9 +34,9 @@ void scale_pad(scale *s, double below, double above);
 // Place of a value, 0..1, clamped; 0.5 where all values are the same.
 double scale_place(const scale *s, double value);
 
-// Fills `ticks` with round values inside the scale, ascending, about `n_wanted` of them, and returns
-// how many there are: multiples of 1, 2 or 5 powers of ten, on a log scale powers of ten with 2 and
-// 5 times these where they are few.
+// Fills `ticks` with round values inside the scale, ascending, about `n_wanted` of them, and
+// returns how many there are: multiples of 1, 2 or 5 powers of ten, on a log scale powers of ten
+// with 2 and 5 times these where they are few.
 size_t scale_ticks(const scale *s, size_t n_wanted, double ticks[MAX_TICKS]);
 
 #endif

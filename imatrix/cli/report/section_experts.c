@@ -31,6 +31,11 @@ static const field_row starved_fields[] = {
 };
 // clang-format on
 
+static const char intro[] =
+    "<section id=\"experts\"><h2>Expert coverage</h2>\n"
+    "<p>Tokens that the router sent to the experts of each layer: the bar reaches from the expert that saw fewest to the "
+    "one that saw most, the point is the median. A cross marks layers with experts that saw none.</p>\n";
+
 // The weights of experts, as a new array.
 static json_t *select_experts(const report_input *input) {
     json_t *selected = json_array();
@@ -71,7 +76,8 @@ static void draw_layer(const plot *p, const json_t *weight) {
     field_print_hint(p->page, expert_fields, weight);
     html_print(p->page, "</title><path class=\"range\" d=\"M0 %.1fV%.1f\"/>", top, bottom);
     if (field_number(weight, "n_unseen") > 0) {
-        html_print(p->page, "<path class=\"unseen\" d=\"M-5 %.1fl10 10m-10 0l10-10\"/>", bottom - 5);
+        html_print(p->page, "<path class=\"unseen\" d=\"M-5 %.1fl10 10m-10 0l10-10\"/>",
+                   bottom - 5);
     }
     html_print(p->page, "<circle class=\"best\" r=\"4\"/></svg>\n");
 }
@@ -83,8 +89,7 @@ static void draw_coverage(FILE *page, const report_input *input, const json_t *w
               .label = "Tokens that the experts of each layer saw"};
     size_t i;
     const json_t *weight;
-    html_print(page, "<figure><h3>%s</h3>\n",
-               input_base_name(field_text(input->root, "file")));
+    html_print(page, "<figure><h3>%s</h3>\n", input_base_name(field_text(input->root, "file")));
     fit_scales(&p, weights);
     plot_begin(&p);
     json_array_foreach(weights, i, weight) {
@@ -95,15 +100,33 @@ static void draw_coverage(FILE *page, const report_input *input, const json_t *w
     html_print(page, "</figure>\n");
 }
 
-static void print_input(FILE *page, const report_input *input) {
-    const json_t *experts = json_object_get(input->root, "experts");
-    json_t *weights = input->kind == INPUT_SHOW ? select_experts(input) : json_array();
-    if (json_array_size(weights) > 0) {
-        draw_coverage(page, input, weights);
+// What an input says about experts, as a new array: weights of show, experts of collect.
+static json_t *find_experts(const report_input *input) {
+    if (input->kind == INPUT_SHOW) {
+        return select_experts(input);
     }
-    if (input->kind == INPUT_COLLECT) {
-        field_print_table(page, "Experts that saw few tokens", starved_fields,
-                          json_object_get(experts, "starved"), false);
+    json_t *starved = json_object_get(json_object_get(input->root, "experts"), "starved");
+    return input->kind == INPUT_COLLECT && json_is_array(starved) ? json_incref(starved)
+                                                                  : json_array();
+}
+
+void section_experts(FILE *page, const report_inputs *inputs) {
+    bool is_open = false;
+    for (size_t i = 0; i < inputs->n; ++i) {
+        const report_input *input = &inputs->items[i];
+        json_t *experts = find_experts(input);
+        if (json_array_size(experts) > 0 && !is_open) {
+            html_print(page, intro);
+            is_open = true;
+        }
+        if (json_array_size(experts) > 0 && input->kind == INPUT_SHOW) {
+            draw_coverage(page, input, experts);
+        } else {
+            field_print_table(page, "Experts that saw few tokens", starved_fields, experts, false);
+        }
+        json_decref(experts);
     }
-    json_decref(weights);
+    if (is_open) {
+        html_print(page, "</section>\n");
+    }
 }

@@ -16,7 +16,8 @@
 
 // A section with a map of one number of every tensor.
 typedef struct map_spec {
-    const char *id, *title, *about;
+    const char *id, *title;
+    const char *about; // HTML
     input_kind kind;
     const char *array; // of the tensors in the input
     const char *key;   // of the number
@@ -53,7 +54,7 @@ static const map_spec specs[] = {
      "four times the error; a tensor that stands out in its map could be given a better type (<code>--tensor-type</code>).",
      INPUT_QUANTIZE, "tensors", "weighted_error", true, 1, "", "output", error_fields},
     {"importance", "Importance by layer and weight",
-     "Mean of the squared inputs of a weight: how much an error there is multiplied. Each step of colour is the same factor.",
+     "Mean of the squared inputs of a weight: by how much an error there is multiplied. Each step of colour is the same factor.",
      INPUT_SHOW, "weights", "mean", true, 1, "", "file", weight_fields},
     {"concentration", "How uneven importance is",
      "Share of the importance in the top hundredth of the columns. At 1 % all columns matter alike and an imatrix changes "
@@ -124,8 +125,9 @@ static void print_maps(FILE *page, const report_inputs *inputs, const map_spec *
     if (!scale_is_known(&s)) {
         return;
     }
-    html_print(page, "<section id=\"%s\"><h2>%s</h2>\n<p>%s</p>\n", spec->id, spec->title,
-               spec->about);
+    html_print(page, "<section id=\"%s\"><h2>%s</h2>\n<p>", spec->id, spec->title);
+    fputs(spec->about, page);
+    html_print(page, "</p>\n");
     print_scale(page, spec, &s);
     html_print(page, "<div class=\"maps\">\n");
     for (size_t i = 0; i < inputs->n; ++i) {

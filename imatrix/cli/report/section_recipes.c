@@ -69,8 +69,7 @@ static void rank_tensors(type_ranks *ranks, const json_t *tensors) {
     const json_t *tensor;
     json_array_foreach(tensors, i, tensor) {
         const ranked_type type = {field_text(tensor, "type"), bits_of(tensor)};
-        if (!is_matrix(tensor) || ranks->n == MAX_TYPES ||
-            find_type(ranks, type.name) < ranks->n) {
+        if (!is_matrix(tensor) || ranks->n == MAX_TYPES || find_type(ranks, type.name) < ranks->n) {
             continue;
         }
         size_t t = ranks->n++;
@@ -136,7 +135,7 @@ static bool is_repeated(const report_inputs *inputs, size_t i) {
 static void print_title(FILE *page, const report_inputs *inputs, size_t i) {
     const report_input *input = &inputs->items[i];
     bool is_first = true;
-    html_print(page, "<h3>%s <small>%.2f bits per weight:", field_text(input->root, "type"),
+    html_print(page, "<h3>%s, %.2f bits per weight<small>", field_text(input->root, "type"),
                field_number(input->root, "bits_per_weight"));
     for (size_t j = i; j < inputs->n; ++j) {
         if (is_same_recipe(input, &inputs->items[j])) {
@@ -155,9 +154,10 @@ static void draw_recipe(FILE *page, const json_t *tensors, const type_ranks *ran
     const json_t *tensor;
     json_array_foreach(tensors, i, tensor) {
         const char *type = field_text(tensor, "type");
+        const bool fits = strlen(type) < sizeof cells->text;
         if (cells != NULL && is_matrix(tensor)) {
             cells[n] = (tensor_cell){tensor, shade_of(ranks, find_type(ranks, type)), ""};
-            snprintf(cells[n++].text, sizeof cells->text, "%s", type);
+            memcpy(cells[n++].text, type, fits ? strlen(type) : 0);
         }
     }
     tensor_map_draw(page, "Type by layer and kind of tensor", cells, n, fields);
@@ -174,8 +174,9 @@ void section_recipes(FILE *page, const report_inputs *inputs) {
     if (ranks.n == 0) {
         return;
     }
-    html_print(page, "<section id=\"recipes\"><h2>Recipes</h2>\n<p>The type of every matrix. Vectors "
-                     "stay as they are and are left out.</p>\n<div class=\"maps\">\n");
+    html_print(page,
+               "<section id=\"recipes\"><h2>Recipes</h2>\n<p>The type of every matrix. Vectors "
+               "stay as they are and are left out.</p>\n<div class=\"maps\">\n");
     for (size_t i = 0; i < inputs->n; ++i) {
         if (inputs->items[i].kind == INPUT_QUANTIZE && !is_repeated(inputs, i)) {
             html_print(page, "<figure>");

@@ -14,10 +14,10 @@
 
 enum {
     KIND_BYTES = 64,
-    ROW_HEIGHT = 24,      // pixels
-    GAP = 24,             // below the rows of layers, for their numbers
-    LETTER_WIDTH = 7,     // of the kinds' names
-    MAX_LETTERS = 20,     // of a kind's name; the rest shows on hover
+    ROW_HEIGHT = 24,  // pixels
+    GAP = 24,         // below the rows of layers, for their numbers
+    LETTER_WIDTH = 7, // of the kinds' names
+    MAX_LETTERS = 20, // of a kind's name; the rest shows on hover
     MAX_LAYER_LABELS = 10,
     MAX_TEXT_LAYERS = 6,  // so many columns leave room for text on a telephone,
     MAX_BROAD_LAYERS = 12 // so many elsewhere
@@ -25,11 +25,11 @@ enum {
 
 // In the order of the forward pass; others follow by name.
 static const char *const known_kinds[] = {
-    "attn_q",        "attn_q_a",       "attn_q_b",      "attn_k",         "attn_kv_a_mqa",
-    "attn_kv_b",     "attn_k_b",       "attn_v_b",      "attn_v",         "attn_qkv",
-    "attn_gate",     "attn_output",    "ssm_in",        "ssm_x",          "ssm_dt",
-    "ssm_out",       "ffn_gate_inp",   "ffn_gate",      "ffn_up",         "ffn_down",
-    "ffn_gate_exps", "ffn_up_exps",    "ffn_down_exps", "ffn_gate_shexp", "ffn_up_shexp",
+    "attn_q",        "attn_q_a",     "attn_q_b",      "attn_k",         "attn_kv_a_mqa",
+    "attn_kv_b",     "attn_k_b",     "attn_v_b",      "attn_v",         "attn_qkv",
+    "attn_gate",     "attn_output",  "ssm_in",        "ssm_x",          "ssm_dt",
+    "ssm_out",       "ffn_gate_inp", "ffn_gate",      "ffn_up",         "ffn_down",
+    "ffn_gate_exps", "ffn_up_exps",  "ffn_down_exps", "ffn_gate_shexp", "ffn_up_shexp",
     "ffn_down_shexp"};
 
 enum { N_KNOWN_KINDS = sizeof known_kinds / sizeof *known_kinds };
@@ -156,12 +156,11 @@ static void draw_cell(const tensor_map *map, const tensor_place *place) {
     const double width = is_whole ? 100.0 : 100.0 / (double)map->n_columns;
     const double x = is_whole ? 0.0 : width * (double)place->column;
     const double y = row_top(map, place->row);
-    html_print(map->page,
-               "<g class=\"cell s%zu\"><title>%s\n", place->cell->shade,
+    html_print(map->page, "<g class=\"cell s%zu\"><title>%s\n", place->cell->shade,
                field_text(place->cell->tensor, "name"));
     field_print_hint(map->page, map->hints, place->cell->tensor);
-    html_print(map->page, "</title><rect x=\"%.3f%%\" y=\"%.0f\" width=\"%.3f%%\" height=\"%d\"/>", x,
-               y, width, ROW_HEIGHT);
+    html_print(map->page, "</title><rect x=\"%.3f%%\" y=\"%.0f\" width=\"%.3f%%\" height=\"%d\"/>",
+               x, y, width, ROW_HEIGHT);
     if (is_whole || map->n_columns <= MAX_BROAD_LAYERS) {
         html_print(map->page, "<text%s x=\"%.3f%%\" y=\"%.0f\">%s</text>",
                    is_whole || map->n_columns <= MAX_TEXT_LAYERS ? "" : " class=\"broad\"",
@@ -220,8 +219,7 @@ static void draw_map(tensor_map *map, const char *label) {
     html_print(map->page,
                "<svg class=\"map\" role=\"img\" aria-label=\"%s\" height=\"%.0f\" "
                "style=\"--gutter:%zupx\">\n",
-               label, row_top(map, map->n_rows),
-               longest_kind(map) * LETTER_WIDTH + 12);
+               label, row_top(map, map->n_rows), longest_kind(map) * LETTER_WIDTH + 12);
     draw_kinds(map);
     number_columns(map);
     draw_layers(map);

@@ -62,7 +62,7 @@ static void test_as_evaluated_alone(void **state) {
     imx_error err;
     open_fixture(&f);
     assert_int_equal(imx_compare_check(&f.comparison, &err), IMX_OK);
-    assert_int_equal(imx_compare_run(results, &f.comparison, &err), IMX_OK);
+    assert_int_equal(imx_compare_run(results, NULL, &f.comparison, &err), IMX_OK);
     for (size_t i = 0; i < N_MODELS; ++i) {
         imx_evaluation alone;
         assert_int_equal(imx_evaluate(f.models[i], f.base, &f.corpus, &options, &alone, &err),
@@ -86,7 +86,7 @@ static void test_positions_stay_in_order(void **state) {
     imx_compared all[N_MODELS] = {0}, last[N_MODELS] = {0};
     imx_error err;
     open_fixture(&f);
-    assert_int_equal(imx_compare_run(all, &f.comparison, &err), IMX_OK);
+    assert_int_equal(imx_compare_run(all, NULL, &f.comparison, &err), IMX_OK);
     size_t starts[] = {0, N_CTX};
     const imx_corpus chunk = {.tokens = f.corpus.tokens + 2 * N_CTX,
                               .n_tokens = N_CTX,
@@ -94,7 +94,7 @@ static void test_positions_stay_in_order(void **state) {
                               .n_chunks = 1,
                               .starts = starts};
     f.comparison.corpus = &chunk;
-    assert_int_equal(imx_compare_run(last, &f.comparison, &err), IMX_OK);
+    assert_int_equal(imx_compare_run(last, NULL, &f.comparison, &err), IMX_OK);
     for (size_t i = 0; i < N_SCORED / 3; ++i) {
         assert_true(fabs(all[0].kl[2 * N_SCORED / 3 + i] - last[0].kl[i]) < 1e-6);
         assert_true(fabs(all[0].nll[2 * N_SCORED / 3 + i] - last[0].nll[i]) < 1e-5);
@@ -129,7 +129,7 @@ static void test_progress_names_the_model(void **state) {
     imx_error err;
     open_fixture(&f);
     f.comparison.progress = &progress;
-    assert_int_equal(imx_compare_run(results, &f.comparison, &err), IMX_ERR_INTERRUPTED);
+    assert_int_equal(imx_compare_run(results, NULL, &f.comparison, &err), IMX_ERR_INTERRUPTED);
     assert_true(w.n_reports[0] > 0 && w.n_reports[1] > w.n_reports[0]);
     assert_int_equal(w.n_reports[2], 1);
     assert_int_equal(w.n_reports[3], 0);

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "../formats/file_fixture.h"
 #include "calib/evaluate.h"
 #include "calib/scoring.h"
 #include "naive_llama.h"
@@ -81,7 +82,7 @@ static void test_against_definition(void **state) {
     predictions q = predict(model, &other_spec);
     predictions p = predict(base, &tiny_default);
     const size_t n_vocab = tiny_default.n_vocab;
-    double nll = 0, base_nll = 0, kl = 0, kls[N_SCORED];
+    double nll = 0, base_nll = 0, kl = 0, dp = 0, dp2 = 0, kls[N_SCORED];
     size_t n_same = 0;
     for (size_t i = 0; i < N_SCORED; ++i) {
         const double *ln_q = q.ln_p + i * n_vocab, *ln_p = p.ln_p + i * n_vocab;
@@ -92,6 +93,9 @@ static void test_against_definition(void **state) {
             top_q = ln_q[j] > ln_q[top_q] ? j : top_q;
             top_p = ln_p[j] > ln_p[top_p] ? j : top_p;
         }
+        const double change = exp(ln_q[q.next[i]]) - exp(ln_p[p.next[i]]);
+        dp += change / N_SCORED;
+        dp2 += change * change / N_SCORED;
         nll -= ln_q[q.next[i]] / N_SCORED;
         base_nll -= ln_p[p.next[i]] / N_SCORED;
         kl += row_kl / N_SCORED;
@@ -106,6 +110,14 @@ static void test_against_definition(void **state) {
     assert_true(is_near(result.base_perplexity.value, exp(base_nll), 1e-5));
     assert_true(fabs(result.ln_ratio.value - (nll - base_nll)) < 1e-5);
     assert_true(is_near(result.perplexity_ratio.value, exp(nll - base_nll), 1e-5));
+    assert_true(is_near(result.perplexity_difference.value, exp(nll) - exp(base_nll), 1e-4));
+    const double error = result.perplexity.error, base_error = result.base_perplexity.error;
+    assert_true(is_near(
+        result.perplexity_difference.error,
+        sqrt(error * error + base_error * base_error - 2 * result.correlation * error * base_error),
+        1e-9));
+    assert_true(is_near(result.dp_mean.value, dp, 1e-4));
+    assert_true(is_near(result.dp_rms.value, sqrt(dp2), 1e-5));
     assert_true(is_near(result.kl_mean.value, kl, 1e-5));
     assert_true(is_near(result.kl[IMX_MAXIMUM], kls[19], 1e-5));
     assert_true(is_near(result.kl[IMX_MEDIAN], (kls[9] + kls[10]) / 2, 1e-5));
@@ -125,7 +137,8 @@ static void test_identical_models(void **state) {
     assert_false(alone.has_base);
     assert_true(result.perplexity.value == alone.perplexity.value);
     assert_true(result.base_perplexity.value == alone.perplexity.value);
-    assert_true(result.kl_mean.value == 0 && result.kl[IMX_MAXIMUM] == 0 && result.kl_mean.error == 0);
+    assert_true(result.kl_mean.value == 0 && result.kl[IMX_MAXIMUM] == 0 &&
+                result.kl_mean.error == 0);
     assert_true(result.ln_ratio.value == 0 && result.ln_ratio.error == 0);
     assert_true(result.top1.value == 1 && result.top1.error == 0);
     imx_model_close(model);
@@ -162,6 +175,146 @@ static void test_same_bits_for_any_thread_count(void **state) {
     imx_model_close(base);
 }
 
+// Full chunks of the corpus: what a file of predictions holds.
+static imx_corpus full_chunks(void) {
+    imx_corpus corpus = tiny_corpus(N_TOKENS, N_CTX, tiny_default.n_vocab);
+    corpus.n_chunks = 2;
+    corpus.n_tokens = corpus.starts[2];
+    return corpus;
+}
+
+static imx_evaluation evaluate_with(const imx_model *model, const imx_model *base,
+                                    const imx_corpus *corpus, const imx_evaluate_options *options) {
+    imx_evaluation result = {0};
+    imx_error err;
+    if (imx_evaluate(model, base, corpus, options, &result, &err) != IMX_OK) {
+        fail_msg("%s", err.message);
+    }
+    return result;
+}
+
+static void write_predictions(const imx_model *model, const imx_corpus *corpus, const char *path) {
+    imx_evaluate_options options = {.n_threads = 2};
+    imx_error err;
+    assert_int_equal(
+        imx_logits_writer_open(&options.record, path, corpus, imx_model_n_vocab(model), &err),
+        IMX_OK);
+    evaluate_with(model, NULL, corpus, &options);
+    assert_int_equal(imx_logits_writer_commit(options.record, &err), IMX_OK);
+}
+
+// A base from a file is a base but for the 16 bits of its numbers.
+static void test_stored_base(void **state) {
+    (void)state;
+    tiny_model spec = tiny_default;
+    spec.seed = 2;
+    imx_model *model = tiny_open(&spec);
+    imx_model *base = tiny_open(&tiny_default);
+    imx_corpus corpus = full_chunks();
+    imx_evaluate_options options = {.n_threads = 2};
+    const imx_evaluation wanted = evaluate_with(model, base, &corpus, &options);
+    imx_logits_base stored;
+    imx_error err;
+    write_predictions(base, &corpus, "base.kld");
+    assert_int_equal(imx_logits_base_open(&stored, "base.kld", &err), IMX_OK);
+    options.stored_base = &stored;
+    const imx_evaluation result = evaluate_with(model, NULL, &corpus, &options);
+    assert_true(result.has_base && result.n_scored == wanted.n_scored);
+    assert_true(result.perplexity.value == wanted.perplexity.value);
+    assert_true(is_near(result.base_perplexity.value, wanted.base_perplexity.value, 1e-3));
+    assert_true(is_near(result.kl_mean.value, wanted.kl_mean.value, 1e-3));
+    assert_true(is_near(result.kl[IMX_P99], wanted.kl[IMX_P99], 1e-3));
+    assert_true(is_near(result.dp_rms.value, wanted.dp_rms.value, 1e-3));
+    assert_true(result.top1.value == wanted.top1.value);
+    const imx_evaluation itself = evaluate_with(base, NULL, &corpus, &options);
+    assert_true(itself.kl_mean.value < 1e-7 && itself.top1.value == 1);
+    imx_logits_base_close(&stored);
+    tiny_corpus_free(&corpus);
+    imx_model_close(model);
+    imx_model_close(base);
+}
+
+// Of a sure base all tokens but the first are cut off: their ln p is −16 in the file and counts for
+// the perplexity, but not for the divergence. The model takes all of its 48 tokens for equal.
+static void test_what_is_cut_off(void **state) {
+    (void)state;
+    tiny_model spec = tiny_default;
+    spec.zeroed = "output.weight";
+    imx_model *model = tiny_open(&spec);
+    imx_corpus corpus = full_chunks();
+    float logits[2 * 9][48];
+    size_t n_first = 0;
+    for (size_t i = 0; i < 2 * 9; ++i) {
+        for (size_t j = 0; j < 48; ++j) {
+            logits[i][j] = j == 0 ? 0 : -40;
+        }
+        n_first += corpus.tokens[i / 9 * N_CTX + N_CTX / 2 + i % 9 + 1] == 0;
+    }
+    imx_logits_writer *writer;
+    imx_logits_base stored;
+    imx_error err;
+    assert_int_equal(imx_logits_writer_open(&writer, "base.kld", &corpus, 48, &err), IMX_OK);
+    assert_int_equal(imx_logits_writer_append(writer, logits[0], 2 * 9, 1, &err), IMX_OK);
+    assert_int_equal(imx_logits_writer_commit(writer, &err), IMX_OK);
+    assert_int_equal(imx_logits_base_open(&stored, "base.kld", &err), IMX_OK);
+    const imx_evaluate_options options = {.stored_base = &stored};
+    const imx_evaluation result = evaluate_with(model, NULL, &corpus, &options);
+    const double base_nll = 16.0 * (double)(18 - n_first) / 18;
+    assert_true(fabs(log(result.base_perplexity.value) - base_nll) < 1e-6);
+    assert_true(fabs(result.kl_mean.value - log(48)) < 1e-6);
+    imx_logits_base_close(&stored);
+    tiny_corpus_free(&corpus);
+    imx_model_close(model);
+}
+
+static void test_stored_base_of_another_vocabulary(void **state) {
+    (void)state;
+    tiny_model spec = tiny_default;
+    spec.n_vocab = 50;
+    imx_model *model = tiny_open(&spec);
+    imx_model *base = tiny_open(&tiny_default);
+    imx_corpus corpus = full_chunks();
+    imx_logits_base stored;
+    imx_evaluation result;
+    imx_error err;
+    write_predictions(base, &corpus, "base.kld");
+    assert_int_equal(imx_logits_base_open(&stored, "base.kld", &err), IMX_OK);
+    const imx_evaluate_options options = {.stored_base = &stored};
+    assert_int_equal(imx_evaluate(model, NULL, &corpus, &options, &result, &err), IMX_ERR_MISMATCH);
+    assert_non_null(strstr(err.message, "a vocabulary of 50 and base.kld"));
+    imx_logits_base_close(&stored);
+    tiny_corpus_free(&corpus);
+    imx_model_close(model);
+    imx_model_close(base);
+}
+
+static const char *last_token; // of add_tokens
+
+static imx_status add_tokens(imx_gguf_builder *builder, imx_error *err) {
+    const char *tokens[] = {"a", "b", last_token};
+    return imx_gguf_set_str_array(builder, "tokenizer.ggml.tokens", tokens, 3, err);
+}
+
+static void test_same_vocabulary(void **state) {
+    (void)state;
+    tiny_model spec = tiny_default;
+    imx_error err;
+    imx_model *models[3];
+    models[0] = tiny_open(&spec);
+    spec.add_keys = add_tokens;
+    for (int i = 1; i < 3; ++i) {
+        last_token = i == 1 ? "c" : "cd";
+        models[i] = tiny_open(&spec);
+    }
+    assert_int_equal(imx_check_same_vocabulary(models[1], models[1], &err), IMX_OK);
+    assert_int_equal(imx_check_same_vocabulary(models[0], models[1], &err), IMX_OK);
+    assert_int_equal(imx_check_same_vocabulary(models[1], models[2], &err), IMX_ERR_MISMATCH);
+    assert_non_null(strstr(err.message, "token 2 is 'c' in "));
+    for (int i = 0; i < 3; ++i) {
+        imx_model_close(models[i]);
+    }
+}
+
 static void test_refusals(void **state) {
     (void)state;
     tiny_model spec = tiny_default;
@@ -191,6 +344,11 @@ int main(void) {
         cmocka_unit_test(test_identical_models),
         cmocka_unit_test(test_model_that_knows_nothing),
         cmocka_unit_test(test_same_bits_for_any_thread_count),
+        cmocka_unit_test_setup_teardown(test_stored_base, enter_directory, leave_directory),
+        cmocka_unit_test_setup_teardown(test_what_is_cut_off, enter_directory, leave_directory),
+        cmocka_unit_test_setup_teardown(test_stored_base_of_another_vocabulary, enter_directory,
+                                        leave_directory),
+        cmocka_unit_test(test_same_vocabulary),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,11 +6,11 @@
 // against a file of either program are in docs/evaluation.md).
 
 #include <math.h>
-#include <stdio.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,20 +21,20 @@
 #include "../formats/file_fixture.h"
 #include "calib/logits_base.h"
 
-// Logits 3, 1, −40: the last is more than 16 below the best, low = −13. lse = 3 + ln(1 + e^−2)
-// = 3.1269280. Codes 65535, (1 + 13) / 16 · 65535 = 57343.1, 0; scale = 16 / 65535 = 2.4414435e−4;
-// min = −13 − lse. Equal logits have a scale of 0 and a min of −ln 3.
-static const float logits[2][3] = {{3, 1, -40}, {0.5f, 0.5f, 0.5f}};
+// Logits 3, 1.3, −40: the last is more than 16 below the best, low = −13. lse = 3 + ln(1 + e^−1.7)
+// = 3.1677860. Codes 65535, (1.3 + 13) / 16 · 65535 = 58571.9, 0; scale = 16 / 65535
+// = 2.4414435e−4; min = −13 − lse. Equal logits have a scale of 0 and a min of −ln 3.
+static const float logits[2][3] = {{3, 1.3f, -40}, {0.5f, 0.5f, 0.5f}};
 
 static const uint8_t golden[] = {
-    '_',  'l',  'o',  'g',  'i',  't',  's',  '_',                          // magic
-    4,    0,    0,    0,    3,    0,    0,    0,    2,    0,    0,    0,    // n_ctx, vocab, chunks
-    1,    0,    0,    0,    2,    0,    0,    0,                            // tokens
-    0,    0,    0,    0,    1,    0,    0,    0,    1,    0,    0,    0,    //
-    0,    0,    0,    0,    2,    0,    0,    0,    2,    0,    0,    0,    //
-    0x80, 0x00, 0x80, 0x39, 0xf3, 0x03, 0x81, 0xc1,                         // scale, min
-    0xff, 0xff, 0xff, 0xdf, 0,    0,    0,    0,                            // codes, padding
-    0,    0,    0,    0,    0x54, 0x9f, 0x8c, 0xbf, 0,    0,    0,    0,    //
+    '_',  'l',  'o',  'g',  'i',  't',  's',  '_',              // magic
+    4,    0,    0,    0,    3,    0,    0,    0,    2, 0, 0, 0, // n_ctx, vocab, chunks
+    1,    0,    0,    0,    2,    0,    0,    0,                // tokens
+    0,    0,    0,    0,    1,    0,    0,    0,    1, 0, 0, 0, //
+    0,    0,    0,    0,    2,    0,    0,    0,    2, 0, 0, 0, //
+    0x80, 0x00, 0x80, 0x39, 0xa0, 0x57, 0x81, 0xc1,             // scale, min
+    0xff, 0xff, 0xcc, 0xe4, 0,    0,    0,    0,                // codes, padding
+    0,    0,    0,    0,    0x54, 0x9f, 0x8c, 0xbf, 0, 0, 0, 0, //
     0,    0,    0,    0,
 };
 
@@ -60,7 +60,7 @@ static void test_rows(void **state) {
     assert_int_equal(base.n_vocab, 3);
     assert_int_equal(base.n_chunks, 2);
     imx_logits_base_row(&base, 0, ln_p);
-    assert_true(fabs(ln_p[0] + 0.1269280) < 1e-5 && fabs(ln_p[1] + 2.1269280) < 1.3e-4);
+    assert_true(fabs(ln_p[0] + 0.1677860) < 1e-5 && fabs(ln_p[1] + 1.8677860) < 1.3e-4);
     assert_true((double)ln_p[2] < IMX_LOGITS_BASE_FLOOR);
     imx_logits_base_row(&base, 1, ln_p);
     assert_true(fabs(ln_p[0] + log(3)) < 1e-7 && ln_p[2] == ln_p[0]);

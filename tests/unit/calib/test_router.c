@@ -104,6 +104,25 @@ static void test_ties(void **state) {
     check(hparams, NULL, equal, (double[]){0.25, 0.25, -1, -1});
 }
 
+// No expert is left out of a choice that means nothing as if it had been a choice.
+static void test_nan(void **state) {
+    (void)state;
+    const float biases[] = {0, 0, NAN, 0};
+    const imx_hparams hparams = {.n_experts = 4,
+                                 .n_experts_used = 2,
+                                 .gating = IMX_GATING_SIGMOID,
+                                 .n_expert_groups = 2,
+                                 .n_expert_groups_used = 1,
+                                 .normalises_gates = 1};
+    for (size_t i = 0; i < 5; ++i) {
+        float values[] = {1, 2, 3, 4, 5};
+        values[i] = NAN; // the fifth is none of the four
+        imx_route(&hparams, i < 4 ? NULL : biases, values);
+        assert_true(isnan(values[0]) && isnan(values[1]));
+        assert_true(values[2] == -1 && values[3] == -1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_softmax_of_all),
@@ -112,6 +131,7 @@ int main(void) {
         cmocka_unit_test(test_best_groups),
         cmocka_unit_test(test_tiny_gates),
         cmocka_unit_test(test_ties),
+        cmocka_unit_test(test_nan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

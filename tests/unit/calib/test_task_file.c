@@ -94,13 +94,13 @@ static void test_winogrande(void **state) {
 
 // Two tasks; the second list of answers, here of none and of one that is empty, is passed over.
 static const uint8_t multiple_choice[] = {
-    2, 0, 0, 0, 12, 0, 0, 0, 53, 0, 0, 0,                    // n, offsets
-    2, 0, 0, 0, 'Q', '?',                                    // question
-    2, 0, 0, 0, 1, 0, 0, 0, 'y', 2, 0, 0, 0, 'n', 'o',       // answers
-    0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,          // labels, no second list, filler
-    9, 9, 9, 9,                                              // more filler
-    1, 0, 0, 0, 'R', 1, 0, 0, 0, 1, 0, 0, 0, 'z', 1, 0, 0, 0, //
-    1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,                      // a second list
+    2, 0, 0, 0, 12,  0,   0, 0, 53,  0, 0, 0,                 // n, offsets
+    2, 0, 0, 0, 'Q', '?',                                     // question
+    2, 0, 0, 0, 1,   0,   0, 0, 'y', 2, 0, 0, 0, 'n', 'o',    // answers
+    0, 0, 0, 0, 1,   0,   0, 0, 0,   0, 0, 0, 1, 0,   0,   0, // labels, no second list, filler
+    9, 9, 9, 9,                                               // more filler
+    1, 0, 0, 0, 'R', 1,   0, 0, 0,   1, 0, 0, 0, 'z', 1,   0, 0, 0, //
+    1, 0, 0, 0, 0,   0,   0, 0, 0,   0, 0, 0,                       // a second list
 };
 
 static void test_multiple_choice(void **state) {
@@ -122,7 +122,8 @@ static void test_damaged_texts(void **state) {
     (void)state;
     assert_text_refused("", IMX_TASKS_HELLASWAG, "no tasks");
     assert_text_refused("", IMX_TASKS_WINOGRANDE, "no tasks");
-    assert_text_refused("c\n2\na\nb\nc\n", IMX_TASKS_HELLASWAG, "line 5: the last task has 5 lines");
+    assert_text_refused("c\n2\na\nb\nc\n", IMX_TASKS_HELLASWAG,
+                        "line 5: the last task has 5 lines");
     assert_text_refused("c\n4\na\nb\nc\nd\n", IMX_TASKS_HELLASWAG, "line 2: ");
     assert_text_refused("c\nx\na\nb\nc\nd\n", IMX_TASKS_HELLASWAG, "0 to 3");
     assert_text_refused("0,a _ b,c,d,1\n1,a _ b,c", IMX_TASKS_WINOGRANDE, "line 2: ");
@@ -144,7 +145,7 @@ static void test_damaged_binary(void **state) {
     } cases[] = {
         {0, 0, "no tasks"},
         {4, 11, "task 1 of 2 is said to begin at byte 11, and the one before it ends at 12"},
-        {8, 48, "task 2 of 2 is said to begin at byte 48, and the one before it ends at 49"},
+        {8, 44, "task 2 of 2 is said to begin at byte 44, and the one before it ends at 45"},
         {12, 0, "byte 12: the question is empty"},
         {18, 0, "byte 18: a task with 0 answers"},
         {18, 101, "byte 18: a task with 101 answers"},

@@ -3,7 +3,11 @@
 // Writes every golden model to a folder, for another implementation to run: NAME.gguf, and the
 // tokens to run it on as an I32 tensor "tokens" in NAME.tokens.gguf. With a name, only that model.
 //
-//     write_golden_models FOLDER [NAME]
+//     write_golden_models [--wide] FOLDER [NAME]
+//
+// Wide models can be quantized: the same ones with eight times the heads, so that rows are whole
+// blocks, and with a vocabulary that has room for the characters of a text. They come without
+// tokens, and have no golden values.
 
 #include <stdio.h>
 #include <string.h>
@@ -36,16 +40,6 @@ static imx_status write_weights(const golden_model *model, FILE *file, imx_error
     return golden_write(model, NULL, file, err);
 }
 
-// The sizes of the wide model: of a letter that comes twice the first counts.
-static void widen(const golden_model *model, char *sizes, size_t n_bytes) {
-    const unsigned long long n_embd = 8 * golden_size(model, 'E');
-    const unsigned long long n_heads = 8 * golden_size(model, 'H');
-    const unsigned long long n_groups = golden_size(model, 'G');
-    const bool is_grouped = n_groups < golden_size(model, 'H');
-    snprintf(sizes, n_bytes, "E%llu H%llu G%llu F256 W256 S256 A256 C256 N32 V96 %s", n_embd,
-             n_heads, is_grouped ? n_groups : n_heads, model->sizes);
-}
-
 typedef imx_status write_fn(const golden_model *model, FILE *file, imx_error *err);
 
 static imx_status write_file(const golden_model *model, const char *folder, const char *ending,
@@ -68,6 +62,20 @@ static imx_status write_model(const golden_model *model, const char *folder, imx
     return write_file(model, folder, ".tokens.gguf", write_tokens, err);
 }
 
+// Of a letter that comes twice in the sizes the first counts.
+static imx_status write_wide(const golden_model *model, const char *folder, imx_error *err) {
+    const unsigned long long n_embd = 8 * golden_size(model, 'E');
+    const unsigned long long n_heads = 8 * golden_size(model, 'H');
+    const unsigned long long n_groups = golden_size(model, 'G');
+    const bool is_grouped = n_groups < golden_size(model, 'H');
+    char sizes[2 * GOLDEN_MAX_WORD];
+    snprintf(sizes, sizeof sizes, "E%llu H%llu G%llu F256 W256 S256 A256 C256 N32 V96 %s", n_embd,
+             n_heads, is_grouped ? n_groups : n_heads, model->sizes);
+    golden_model wide = *model;
+    wide.sizes = sizes;
+    return write_file(&wide, folder, ".gguf", write_weights, err);
+}
+
 int main(int n_args, char **args) {
     imx_error err;
     const bool is_wide = n_args > 1 && strcmp(args[1], "--wide") == 0;
@@ -78,20 +86,15 @@ int main(int n_args, char **args) {
         return 2;
     }
     for (size_t i = 0; i < GOLDEN_N_MODELS; ++i) {
-        golden_model model = golden_models[i];
-        char sizes[2 * GOLDEN_MAX_WORD];
-        if (n_words == 2 && strcmp(words[1], model.name) != 0) {
+        const golden_model *model = &golden_models[i];
+        if (n_words == 2 && strcmp(words[1], model->name) != 0) {
             continue;
         }
-        if (is_wide) {
-            widen(&model, sizes, sizeof sizes);
-            model.sizes = sizes;
-        }
-        if (write_model(&model, words[0], &err) != IMX_OK) {
-            fprintf(stderr, "%s: %s\n", model.name, err.message);
+        if ((is_wide ? write_wide : write_model)(model, words[0], &err) != IMX_OK) {
+            fprintf(stderr, "%s: %s\n", model->name, err.message);
             return 1;
         }
-        printf("%s\n", model.name);
+        printf("%s\n", model->name);
     }
     return 0;
 }
