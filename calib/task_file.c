@@ -9,6 +9,7 @@
 
 #include "calib/task_file.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,13 +77,15 @@ static bool next_line(line_reader *reader, imx_str *line) {
     return true;
 }
 
-// The digit that a line begins with, behind spaces; −1 when it is another character.
+// The number of one digit that a text begins with, behind spaces; −1 when there is another thing.
 static int leading_digit(imx_str text) {
     size_t i = 0;
     while (i < text.len && text.data[i] == ' ') {
         ++i;
     }
-    return i < text.len && text.data[i] >= '0' && text.data[i] <= '9' ? text.data[i] - '0' : -1;
+    const bool is_number = i < text.len && isdigit((unsigned char)text.data[i]);
+    const bool is_longer = i + 1 < text.len && isdigit((unsigned char)text.data[i + 1]);
+    return is_number && !is_longer ? text.data[i] - '0' : -1;
 }
 
 static imx_status read_hellaswag(imx_task_file *file, imx_error *err) {
@@ -115,11 +118,13 @@ static imx_status read_hellaswag(imx_task_file *file, imx_error *err) {
     return IMX_OK;
 }
 
-// Cuts a line at its first four commas outside of double quotes; false when it has fewer.
-static bool cut_fields(imx_str line, imx_str fields[WINOGRANDE_COMMAS + 1]) {
+// Cuts a line at its first four commas outside of double quotes; fields that it lacks are empty.
+static void cut_fields(imx_str line, imx_str fields[WINOGRANDE_COMMAS + 1]) {
     size_t n = 0;
     bool is_quoted = false;
-    fields[0] = (imx_str){.data = line.data};
+    for (size_t i = 0; i <= WINOGRANDE_COMMAS; ++i) {
+        fields[i] = (imx_str){.data = line.data};
+    }
     for (size_t i = 0; i < line.len && n < WINOGRANDE_COMMAS; ++i) {
         is_quoted ^= line.data[i] == '"';
         if (line.data[i] == ',' && !is_quoted) {
@@ -128,7 +133,6 @@ static bool cut_fields(imx_str line, imx_str fields[WINOGRANDE_COMMAS + 1]) {
         }
     }
     fields[n].len = (size_t)(line.data + line.len - fields[n].data);
-    return n == WINOGRANDE_COMMAS;
 }
 
 static imx_str without_quotes(imx_str text) {
@@ -138,7 +142,7 @@ static imx_str without_quotes(imx_str text) {
 
 static imx_status add_sentence(imx_task_file *file, imx_str sentence, const imx_str choices[2],
                                int right, imx_error *err) {
-    const char *gap = memchr(sentence.data, '_', (size_t)sentence.len);
+    const char *gap = memchr(sentence.data, '_', sentence.len);
     const size_t n_before = (size_t)(gap - sentence.data);
     const imx_str head = {.data = sentence.data, .len = n_before};
     const imx_str tail = {.data = gap + 1, .len = sentence.len - n_before - 1};
@@ -154,10 +158,10 @@ static imx_status read_winogrande(imx_task_file *file, imx_error *err) {
         if (line.len == 0) {
             continue;
         }
-        const bool is_whole = cut_fields(line, fields);
+        cut_fields(line, fields);
         const imx_str sentence = without_quotes(fields[1]);
-        const int right = is_whole ? leading_digit(fields[4]) : -1;
-        if (right < 1 || right > 2 || memchr(sentence.data, '_', (size_t)sentence.len) == NULL) {
+        const int right = leading_digit(fields[4]);
+        if (right < 1 || right > 2 || memchr(sentence.data, '_', sentence.len) == NULL) {
             return imx_fail(err, IMX_ERR_FORMAT,
                             "%s: line %zu: 'number,sentence with _,choice,choice,1 or 2' is "
                             "expected; the file is truncated, or not Winogrande's",
@@ -197,7 +201,7 @@ static imx_status take_u32(byte_reader *reader, uint32_t *value) {
     return IMX_OK;
 }
 
-// What a string of nothing is called in a message; NULL allows it.
+// An empty string is a mistake in what `what` names, unless that is NULL.
 static imx_status take_string(byte_reader *reader, const char *what, imx_str *text) {
     const uint64_t place = reader->place;
     const uint8_t *bytes;

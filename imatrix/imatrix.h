@@ -152,7 +152,7 @@ typedef struct imatrix_collect_options {
                          // "messages" of JSONL; default false
     imatrix_precision precision; // default FAST on a processor with a matrix unit, else EXACT,
                                  // which there costs the same
-    int n_threads;       // 0 = all processors (default)
+    int n_threads;               // 0 = all processors (default)
 
     // Memory that the process may take; 0 = three quarters of what is free (default). Where it is
     // short, intermediate values go to a file without a name beside the output. The output is the
@@ -498,9 +498,9 @@ typedef struct imatrix_compared_model {
 typedef struct imatrix_model_difference {
     size_t model; // both are indices in imatrix_comparison.models
     size_t against;
-    imatrix_estimate kl;           // of the KL divergence, in nats
-    imatrix_verdict kl_verdict;    // on the model
-    imatrix_estimate ln_ratio;     // of the negative log-likelihood: ln of the ratio of perplexities
+    imatrix_estimate kl;        // of the KL divergence, in nats
+    imatrix_verdict kl_verdict; // on the model
+    imatrix_estimate ln_ratio;  // of the negative log-likelihood: ln of the ratio of perplexities
     imatrix_verdict ratio_verdict; // on the model
 } imatrix_model_difference;
 
@@ -703,9 +703,9 @@ typedef struct imatrix_trace_product {
 
 typedef struct imatrix_trace_result {
     uint64_t n_tokens;
-    bool has_comparison; // whether the rest is filled in
-    double logits_error; // mean squared difference / mean square of the reference
-    double same_top;     // share of tokens with the same largest logit, 0..1
+    bool has_comparison;             // whether the rest is filled in
+    double logits_error;             // mean squared difference / mean square of the reference
+    double same_top;                 // share of tokens with the same largest logit, 0..1
     imatrix_trace_product *products; // (n_products), by name
     size_t n_products;
 } imatrix_trace_result;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Two tables of at most 80 columns, as long as the names that tell the files apart are short: the
-// models, then the differences that decide between them.
+// Tables of at most 80 columns, as long as the names that tell the files apart are short: the
+// models, the differences that decide between them and, where there are any, the tasks.
 
 #include "imatrix/cli/compare_report.h"
 

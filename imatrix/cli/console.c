@@ -186,8 +186,7 @@ static bool report_progress(void *context, const imatrix_progress_report *report
     }
     // A phase may come twice in a row: the layers of the base, then those of the model.
     if (display->phase == NULL || report->model != display->model ||
-        strcmp(display->phase, report->phase) != 0 ||
-        report->work_done < display->last_work) {
+        strcmp(display->phase, report->phase) != 0 || report->work_done < display->last_work) {
         begin_phase(display, report, now);
     }
     display->last_work = report->work_done;

@@ -92,8 +92,9 @@ export class Browser {
         });
     }
 
-    async screenshot() {
-        const { data } = await this.send("Page.captureScreenshot", { captureBeyondViewport: true });
+    // Of the whole page or of the part that the screen shows.
+    async screenshot(whole = true) {
+        const { data } = await this.send("Page.captureScreenshot", { captureBeyondViewport: whole });
         return Buffer.from(data, "base64");
     }
 

@@ -9,6 +9,7 @@ import { pathToFileURL } from "node:url";
 import { Browser } from "./browser.mjs";
 
 const views = [
+    { name: "top", width: 960, height: 740, scheme: "light", whole: false },
     { name: "desktop", width: 1280, scheme: "light" },
     { name: "desktop-dark", width: 1280, scheme: "dark" },
     { name: "phone", width: 390, scheme: "light" },
@@ -19,7 +20,7 @@ const [page, directory, program = "chromium"] = process.argv.slice(2);
 const browser = await Browser.start(program);
 for (const view of views) {
     await browser.open(pathToFileURL(resolve(page)).href, view);
-    await writeFile(join(directory, `${view.name}.png`), await browser.screenshot());
+    await writeFile(join(directory, `${view.name}.png`), await browser.screenshot(view.whole));
 }
 await writeFile(join(directory, "print.pdf"), await browser.pdf());
 await browser.stop();

@@ -94,5 +94,8 @@ head -c 70 "$scratch/winogrande.csv" > "$scratch/cut.csv"
 expect_error 1 'cut.csv: line 2: .*truncated' "$IMATRIX" eval -m "$model" --winogrande -f "$scratch/cut.csv"
 head -c 60 "$scratch/choices.bin" > "$scratch/cut.bin"
 expect_error 1 'cut.bin: byte [0-9]+: .*truncated' "$IMATRIX" eval -m "$model" --multiple-choice -f "$scratch/cut.bin"
+other=${IMATRIX_SHARED:-}/models/stories260K-f32.gguf
+[ ! -e "$other" ] || expect_error 1 'has a vocabulary of 4096 and the base .* one of 512' \
+    "$IMATRIX" eval -m "$model" "${text[@]}" --base "$other"
 expect_no_leftovers "$scratch"
 echo "evaluations agree with each other, tasks are solved, bad input is refused"

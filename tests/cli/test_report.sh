@@ -28,7 +28,7 @@ expect_times 108 '<g class="cell s[0-9]+"><title>(blk|token_embd).*' <(sed '/id=
 expect_times 70 '<g class="cell' <(sed -n '/id="importance"/,$p' report.html)
 grep -q 'Q4_K_M</td><td class="code">Q2_K</td><td>.* ± .*</td><td class="text">better</td>' report.html || fail "differences"
 grep -q '<h1>manuals-5M</h1>' report.html || fail "title"
-grep -q 'calibration.txt</td>.*<td class="code">[0-9a-f]\{32\}</td>' report.html || fail "the text's hash"
+grep -A4 '<dd class="code">calibration.txt</dd>' report.html | grep -q '<dt>hash</dt><dd class="code">[0-9a-f]\{32\}</dd>' || fail "the text's hash"
 kl=$(jq -r '.kl_mean.value * 10000 | floor / 10000' inputs/Q4_K_M.eval.json)
 sed -n '/id="losses"/,/id="recipes"/p' report.html | grep -q "Q4_K_M</td>.*<td>$kl" || fail "KL divergence $kl of Q4_K_M"
 expect_times 0 'nan|inf[^oe]' <(grep '<svg\|<rect\|<line' report.html)

@@ -31,6 +31,7 @@ const char page_style[] =
     ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:.8rem}\n"
     ".card{--paper:var(--raised);background:var(--paper);border-radius:8px;padding:.8rem 1rem;font-size:.85rem;min-width:0;"
     "break-inside:avoid}\n"
+    "h4{font-size:.85rem;margin:.5rem 0 0}\n"
     ".card dl{display:grid;grid-template-columns:auto 1fr;gap:.1rem .8rem;margin:0}\n"
     ".card dt{color:var(--quiet)}\n"
     ".card dd{margin:0;overflow-wrap:anywhere;min-width:0}\n"

@@ -47,37 +47,43 @@ static const field_row facts[] = {
 };
 
 static const field_row text_fields[] = {
-    {FIELD_CODE,  "name",     "text"},
+    {FIELD_CODE,  "name",     "name"},
     {FIELD_COUNT, "n_tokens", "tokens"},
     {FIELD_COUNT, "n_chunks", "chunks"},
     {FIELD_REAL,  "weight",   "weight"},
-    {FIELD_CODE,  "hash",     "hash (XXH3-128)"},
+    {FIELD_CODE,  "hash",     "hash"},
     {FIELD_END},
 };
 // clang-format on
 
-static void print_facts(FILE *page, const json_t *object) {
-    for (const field_row *row = facts; row->kind != FIELD_END; ++row) {
-        if (field_is_present(row, object) && field_number(object, row->key) != 0) {
-            html_print(page, "<dt>%s</dt><dd", row->title);
-            html_print(page, row->kind == FIELD_CODE ? " class=\"code\">" : ">");
-            field_print(page, row, object);
+static void print_facts(FILE *page, const field_row *rows, const json_t *object) {
+    html_print(page, "<dl>\n");
+    for (; rows->kind != FIELD_END; ++rows) {
+        if (field_is_present(rows, object) && field_number(object, rows->key) != 0) {
+            html_print(page, "<dt>%s</dt><dd", rows->title);
+            html_print(page, rows->kind == FIELD_CODE ? " class=\"code\">" : ">");
+            field_print(page, rows, object);
             html_print(page, "</dd>\n");
         }
     }
+    html_print(page, "</dl>\n");
 }
 
 static void print_card(FILE *page, const report_input *input) {
     const json_t *base = json_object_get(input->root, "base");
-    html_print(page, "<div class=\"card\"><h3>%s <small>%s</small></h3><dl>\n",
+    size_t i;
+    const json_t *text;
+    html_print(page, "<div class=\"card\"><h3>%s <small>%s</small></h3>\n",
                input_kind_name(input->kind), input_base_name(input->path));
-    print_facts(page, input->root);
+    print_facts(page, facts, input->root);
     if (json_is_object(base)) {
-        html_print(page, "<dt>base</dt><dd></dd>\n");
-        print_facts(page, base);
+        html_print(page, "<h4>base</h4>\n");
+        print_facts(page, facts, base);
     }
-    html_print(page, "</dl>\n");
-    field_print_table(page, "Texts", text_fields, json_object_get(input->root, "texts"), true);
+    json_array_foreach(json_object_get(input->root, "texts"), i, text) {
+        html_print(page, "<h4>text %zu</h4>\n", i + 1);
+        print_facts(page, text_fields, text);
+    }
     html_print(page, "</div>\n");
 }
 

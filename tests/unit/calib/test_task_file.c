@@ -127,6 +127,9 @@ static void test_damaged_texts(void **state) {
     assert_text_refused("c\n4\na\nb\nc\nd\n", IMX_TASKS_HELLASWAG, "line 2: ");
     assert_text_refused("c\nx\na\nb\nc\nd\n", IMX_TASKS_HELLASWAG, "0 to 3");
     assert_text_refused("0,a _ b,c,d,1\n1,a _ b,c", IMX_TASKS_WINOGRANDE, "line 2: ");
+    assert_text_refused("no commas\n", IMX_TASKS_WINOGRANDE, "line 1: ");
+    assert_text_refused("0,a _ b,c,d,12\n", IMX_TASKS_WINOGRANDE, "1 or 2");
+    assert_text_refused("c\n10\na\nb\nc\nd\n", IMX_TASKS_HELLASWAG, "line 2: ");
     assert_text_refused("0,a b,c,d,1\n", IMX_TASKS_WINOGRANDE, "line 1: ");
     assert_text_refused("0,a _ b,c,d,3\n", IMX_TASKS_WINOGRANDE, "1 or 2");
     assert_text_refused("0,\"a _ b,c,d,1\n", IMX_TASKS_WINOGRANDE, "line 1: ");

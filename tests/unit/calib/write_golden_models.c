@@ -68,9 +68,13 @@ static imx_status write_wide(const golden_model *model, const char *folder, imx_
     const unsigned long long n_heads = 8 * golden_size(model, 'H');
     const unsigned long long n_groups = golden_size(model, 'G');
     const bool is_grouped = n_groups < golden_size(model, 'H');
+    // A file that does not say how wide experts are means F / U.
+    const bool is_shared_out = strstr(model->keys, "expert_feed_forward_length") == NULL &&
+                               strstr(model->layers, ",W,X") != NULL;
+    const unsigned long long n_ff = 256 * (is_shared_out ? golden_size(model, 'U') : 1);
     char sizes[2 * GOLDEN_MAX_WORD];
-    snprintf(sizes, sizeof sizes, "E%llu H%llu G%llu F256 W256 S256 A256 C256 N32 V96 %s", n_embd,
-             n_heads, is_grouped ? n_groups : n_heads, model->sizes);
+    snprintf(sizes, sizeof sizes, "E%llu H%llu G%llu F%llu W256 S256 A256 C256 N32 V96 %s", n_embd,
+             n_heads, is_grouped ? n_groups : n_heads, n_ff, model->sizes);
     golden_model wide = *model;
     wide.sizes = sizes;
     return write_file(&wide, folder, ".gguf", write_weights, err);
