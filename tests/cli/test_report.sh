@@ -24,7 +24,7 @@ for section in losses recipes errors importance concentration findings provenanc
 done
 expect_times 0 '<section id="experts">' report.html
 expect_times 3 '<svg class="mark"' report.html
-expect_times 108 '<g class="cell s[0-9]+"><title>(blk|token_embd).*' <(sed '/id="errors"/,$d' report.html)
+expect_times 108 '<g class="cell s[0-9]+"><title>tensor: (blk|token_embd)' <(sed '/id="errors"/,$d' report.html)
 expect_times 70 '<g class="cell' <(sed -n '/id="importance"/,$p' report.html)
 grep -q 'Q4_K_M</td><td class="code">Q2_K</td><td>.* ± .*</td><td class="text">better</td>' report.html || fail "differences"
 grep -q '<h1>manuals-5M</h1>' report.html || fail "title"
@@ -39,6 +39,21 @@ expect_times 3 '<svg class="mark"' single.html
 "$IMATRIX" report -o sizeless.html inputs/*.eval.json > /dev/null
 expect_times 0 '<svg class="mark"' sizeless.html
 expect_times 1 'Not drawn: 3 without a size' sizeless.html
+
+# The front: "beaten" is larger than "good" and worse, "plain" a few bytes smaller and worse.
+jq -n '{base: {}, candidates: [["small", 1000000, 0.1], ["good", 2000100, 0.01], ["plain", 2000000, 0.02],
+    ["beaten", 3000000, 0.03], ["large", 4000000, 0.001]] | map({file: ("m-" + .[0] + ".gguf"), file_bytes: .[1],
+    kl_mean: {value: .[2], error: 0.0001}})}' > front.json
+"$IMATRIX" report -o front.html front.json > /dev/null
+front=$(sed -n 's/^<tr><td class="code">\([a-z]*\)<.*<td>yes<.*/\1/p' front.html | tr '\n' ' ')
+[ "$front" = "small good large " ] || fail "on the front: $front"
+expect_times 3 '<circle class="best" r="5"' <(grep reach front.html)
+expect_times 2 '<line class="front"' front.html
+
+# Ten layers leave room for text in the cells on broad screens only.
+jq '.weights |= [range(10) as $l | .[0] | .name = "blk.\($l).attn_q.weight"]' inputs/show.json > ten.json
+"$IMATRIX" report -o ten.html ten.json > /dev/null
+expect_times 20 '<text class="broad" x="[0-9.]+%" y="16">' ten.html
 
 # One file, whole in itself, the same every time.
 expect_times 0 'https?:|src=|@import|url\(' report.html

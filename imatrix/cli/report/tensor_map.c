@@ -156,15 +156,14 @@ static void draw_cell(const tensor_map *map, const tensor_place *place) {
     const double width = is_whole ? 100.0 : 100.0 / (double)map->n_columns;
     const double x = is_whole ? 0.0 : width * (double)place->column;
     const double y = row_top(map, place->row);
-    html_print(map->page, "<g class=\"cell s%zu\"><title>%s\n", place->cell->shade,
-               field_text(place->cell->tensor, "name"));
+    html_print(map->page, "<g class=\"cell s%zu\"><title>", place->cell->shade);
     field_print_hint(map->page, map->hints, place->cell->tensor);
     html_print(map->page, "</title><rect x=\"%.3f%%\" y=\"%.0f\" width=\"%.3f%%\" height=\"%d\"/>",
                x, y, width, ROW_HEIGHT);
     if (is_whole || map->n_columns <= MAX_BROAD_LAYERS) {
-        html_print(map->page, "<text%s x=\"%.3f%%\" y=\"%.0f\">%s</text>",
-                   is_whole || map->n_columns <= MAX_TEXT_LAYERS ? "" : " class=\"broad\"",
-                   x + width / 2, y + 16, place->cell->text);
+        html_print(map->page, "<text class=\"%s\" x=\"%.3f%%\" y=\"%.0f\">%s</text>",
+                   is_whole || map->n_columns <= MAX_TEXT_LAYERS ? "" : "broad", x + width / 2,
+                   y + 16, place->cell->text);
     }
     html_print(map->page, "</g>\n");
 }
