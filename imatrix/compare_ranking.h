@@ -13,7 +13,8 @@
 // Largest file first; of files of one size the one that loses less.
 void imx_rank_by_size(imatrix_compared_model *models, size_t n);
 
-// Sets on_front: nobody loses less in no more bytes, nor as little in fewer.
+// Sets on_front: nobody loses less in no more bytes, nor as little in fewer. A thousandth more is no
+// more.
 void imx_mark_front(imatrix_compared_model *models, size_t n);
 
 // Fills in `model` and `against` of the pairs of ranked models: each with its successor, and with

@@ -54,6 +54,16 @@ static void test_equals_share_the_front(void **state) {
     assert_true(models[1].on_front && models[2].on_front);
 }
 
+// A thousandth more is no more: the first file is beaten by the second, which is larger by its
+// keys.
+static void test_keys_buy_nothing(void **state) {
+    (void)state;
+    imatrix_compared_model models[] = {model(0, 10000, 2), model(1, 10010, 1), model(2, 9900, 3)};
+    imx_mark_front(models, 3);
+    assert_false(models[0].on_front);
+    assert_true(models[1].on_front && models[2].on_front);
+}
+
 static void assert_pairs(size_t against, const size_t (*wanted)[2], size_t n_wanted) {
     imatrix_compared_model models[N];
     imatrix_model_difference pairs[2 * N];
@@ -82,6 +92,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_and_front),
         cmocka_unit_test(test_equals_share_the_front),
+        cmocka_unit_test(test_keys_buy_nothing),
         cmocka_unit_test(test_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
