@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "formats/error.h"
+#include "formats/importance.h"
 
 typedef struct imx_imatrix_entry {
     char *name;      // the weight tensor: "blk.0.attn_q.weight"
@@ -33,6 +34,9 @@ typedef struct imx_imatrix_entry {
     double *in_sum;  // (n_mats, n_cols) sums of inputs; NULL when the file does not have them
     double *in_max;  // (n_mats, n_cols) largest |input|, NULL likewise
     double *counts;  // (n_mats) rows summed; 0 = this matrix has seen nothing
+    float *in_cov;   // (n_mats, n_cols / IMX_COV_RUN, IMX_COV_PAIRS) mean products of inputs as in
+                     // importance.h; NULL when the file does not have them. The imatrix owns it:
+                     // weights with the same input share it
     size_t place;    // among the entries of the file it was read from; 0 when it is new
 } imx_imatrix_entry;
 
