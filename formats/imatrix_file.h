@@ -75,6 +75,8 @@ typedef struct imx_imatrix {
     char **datasets;  // (n_datasets) names of the texts
     size_t n_sources; // n_datasets, or 0 when the file does not say more of them
     imx_imatrix_source *sources;
+    size_t n_covariances;
+    float **covariances;  // (n_covariances) what the entries' in_cov point to, each once
     uint32_t chunk_count; // chunks summed
     uint32_t chunk_size;  // tokens in a full chunk; 1 when the file does not say (dat)
     imx_imatrix_origin origin;
