@@ -6,10 +6,11 @@
 //   gguf  llama.cpp's GGUF imatrix: per weight NAME.in_sum2 [n_cols, n_mats] and NAME.counts
 //         [1, n_mats], both F32; keys imatrix.datasets (array of strings), imatrix.chunk_count and
 //         imatrix.chunk_size (u32). What we know beyond it goes into further tensors (NAME.in_sum,
-//         NAME.in_max) and keys under "imatrix.calibration.", which llama.cpp skips.
+//         NAME.in_max, NAME.in_cov) and keys under "imatrix.calibration.", which llama.cpp skips.
 //   dat   the legacy format of 2023: means only, one count per tensor; all matrices of a tensor are
-//         one row (n_mats = 1). Written, it loses weights that have seen nothing, in_sum, origin
-//         and all dataset names but the last; a matrix without data among others gets the mean 1.
+//         one row (n_mats = 1). Written, it loses weights that have seen nothing, in_sum, in_max,
+//         in_cov, origin and all dataset names but the last; a matrix without data among others
+//         gets the mean 1.
 //
 // llama.cpp, too, stores some three-dimensional weights as one row with one count: who knows the
 // shape of the weight splits n_cols.

@@ -551,6 +551,7 @@ typedef struct imatrix_file_info {
 
     // What it holds beyond means, for the formats that cannot: see imatrix_file_write.
     uint64_t n_with_sums;      // weights with sums and maxima of inputs
+    uint64_t n_with_products;  // weights with products of columns (`covariance` of collect)
     uint64_t n_with_experts;   // weights with a count for every expert
     uint64_t n_without_data;   // weights that have seen nothing
     uint64_t n_unseen_experts; // of weights that have seen something
