@@ -9,6 +9,7 @@
 
 #include "formats/imatrix_covariance.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
@@ -53,7 +54,7 @@ static void pack_run(const float *products, int8_t *codes) {
     double scale[IMX_COV_RUN];
     for (size_t i = 0; i < IMX_COV_RUN; ++i) {
         const double square = (double)products[diagonal_place(i)];
-        scale[i] = square > 0 ? 1 / sqrt(square) : 0;
+        scale[i] = square >= (double)FLT_MIN ? 1 / sqrt(square) : 0;
     }
     for (size_t i = 0; i < IMX_COV_RUN; ++i) {
         for (size_t j = 0; j <= i; ++j) {
@@ -71,6 +72,7 @@ static void unpack_run(const int8_t *codes, const float *squares, float *product
         for (size_t j = 0; j <= i; ++j) {
             *products++ = (float)(correlation_of(*codes++) * scale[i] * scale[j]);
         }
+        products[-1] = squares[i];
     }
 }
 
@@ -179,9 +181,13 @@ static imx_status next_entry(const imx_imatrix *imatrix, const uint8_t **cursor,
     return IMX_OK;
 }
 
+// Whether they can have seen the same input.
 static bool may_share(const imx_imatrix_entry *sharer, const imx_imatrix_entry *owner) {
     return sharer != NULL && owner != NULL && sharer->in_cov == NULL && owner->in_cov != NULL &&
-           sharer->n_cols == owner->n_cols && sharer->n_mats == owner->n_mats;
+           sharer->n_cols == owner->n_cols && sharer->n_mats == owner->n_mats &&
+           memcmp(sharer->counts, owner->counts, owner->n_mats * sizeof *owner->counts) == 0 &&
+           memcmp(sharer->in_sum2, owner->in_sum2,
+                  owner->n_mats * owner->n_cols * sizeof *owner->in_sum2) == 0;
 }
 
 imx_status imx_covariance_load_owners(const imx_gguf *gguf, imx_imatrix *imatrix, imx_error *err) {
