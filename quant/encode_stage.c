@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // All threads take rows of a run: each decodes a source row, checks it, encodes it into the run's
-// result and measures what that cost. What a thread needs is two rows.
+// result and measures what that cost. What a thread needs is two rows. Rows of a matrix share the
+// metrics that its errors are counted by (quant/run_metric.h), which are made when it is entered.
 //
 // Rows are independent and every row's sums are its own, added up in row order afterwards: neither
 // the bytes nor the losses depend on the number of threads.

@@ -5,7 +5,9 @@
 //
 //     sum_j w_j · (x_j - decode(blocks)_j)²
 //
-// is small, where w_j comes from the importance of column j (quant/weighting.h).
+// is small, where w_j comes from the importance of column j (quant/weighting.h); or, where it is
+// known how columns move together, so that the errors of 256 weights cost little together
+// (quant/feedback.h).
 //
 // The searches are compiled once for every instruction set (quant/isa_names.h) and give the same
 // bytes with each.

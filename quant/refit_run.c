@@ -62,36 +62,38 @@ static void move(imx_run_error *error, const pair *p, float alpha, float beta) {
 
 // ---- integers ----------------------------------------------------------------------------------
 
-static void refit_group(imx_run_error *error, int g) {
-    imx_coded_run *run = error->run;
-    const imx_run_shape *shape = error->shape;
-    const float unit = imx_power_of_two(-error->exponent);
-    const int n = imx_group_len(error);
-    pair p = {.first = g * n, .n = n};
-    for (int j = 0; j < n; ++j) {
-        p.u[j] = imx_f16_to_f32(run->d[0]) * unit * run->levels[p.first + j];
-        p.v[j] = -(imx_f16_to_f32(run->dmin[0]) * unit);
+static void measure_group(const imx_run_error *error, int g, pair *p) {
+    const imx_coded_run *run = error->run;
+    const float d = imx_half_on_view(error, run->d[0]);
+    const float dmin = imx_half_on_view(error, run->dmin[0]);
+    p->n = imx_group_len(error);
+    p->first = g * p->n;
+    for (int j = 0; j < p->n; ++j) {
+        p->u[j] = d * run->levels[p->first + j];
+        p->v[j] = -dmin;
     }
-    measure_pair(error, &p);
-    const float scale = run->scales[g];
-    const float min = run->mins[g];
+    measure_pair(error, p);
+}
+
+static void refit_group(imx_run_error *error, int g) {
+    const imx_run_shape *shape = error->shape;
+    const float scale = error->run->scales[g];
+    const float min = error->run->mins[g];
+    pair p;
+    measure_group(error, g, &p);
     const float nearest = imx_round(imx_clamp(scale + best_alpha(&p), shape->scales));
     float least = 0.0f;
-    float best_scale = scale;
-    float best_min = min;
     for (int step = -1; step <= 1; ++step) {
         const float a = imx_clamp(nearest + (float)step, shape->scales);
         const float b = imx_round(imx_clamp(min + best_beta(&p, a - scale), shape->mins));
         const float change = change_of(&p, a - scale, b - min);
         if (change < least) {
             least = change;
-            best_scale = a;
-            best_min = b;
+            error->run->scales[g] = a;
+            error->run->mins[g] = b;
         }
     }
-    move(error, &p, best_scale - scale, best_min - min);
-    run->scales[g] = best_scale;
-    run->mins[g] = best_min;
+    move(error, &p, error->run->scales[g] - scale, error->run->mins[g] - min);
 }
 
 // ---- halves ------------------------------------------------------------------------------------
@@ -107,9 +109,8 @@ static void refit_halves(imx_run_error *error, int h) {
         p.v[j] = -run->mins[g];
     }
     measure_pair(error, &p);
-    const float unit = imx_power_of_two(-error->exponent);
-    const float d = imx_f16_to_f32(run->d[h]) * unit;
-    const float dmin = imx_f16_to_f32(run->dmin[h]) * unit;
+    const float d = imx_half_on_view(error, run->d[h]);
+    const float dmin = imx_half_on_view(error, run->dmin[h]);
     float new_d, new_dmin;
     const imx_f16 half_d = imx_store_scale(d + best_alpha(&p), error->exponent, &new_d);
     const imx_f16 half_dmin =

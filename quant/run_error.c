@@ -44,12 +44,11 @@ bool imx_run_error_open(imx_run_error *error, imx_coded_run *run, const imx_run_
 
 void imx_run_error_read_grids(imx_run_error *error) {
     const imx_coded_run *run = error->run;
-    const float unit = imx_power_of_two(-error->exponent);
     for (int g = 0; g < error->shape->n_groups; ++g) {
         const int h = error->shape->n_halves == 1 ? 0 : g;
         imx_run_grid *grid = &error->grids[g];
-        grid->scale = imx_f16_to_f32(run->d[h]) * unit * run->scales[g];
-        grid->offset = -(imx_f16_to_f32(run->dmin[h]) * unit * run->mins[g]);
+        grid->scale = imx_half_on_view(error, run->d[h]) * run->scales[g];
+        grid->offset = -(imx_half_on_view(error, run->dmin[h]) * run->mins[g]);
         grid->inverse = imx_inverse(grid->scale);
     }
 }

@@ -40,6 +40,11 @@ float imx_run_error_measure(imx_run_error *error);
 void imx_multiply_columns(const imx_run_metric *metric, int first, int n, const float *v,
                           float out[IMX_COV_RUN]);
 
+// What a half of the run stands for on the view.
+static inline float imx_half_on_view(const imx_run_error *error, imx_f16 half) {
+    return imx_f16_to_f32(half) * imx_power_of_two(-error->exponent);
+}
+
 static inline int imx_group_len(const imx_run_error *error) {
     return IMX_COV_RUN / error->shape->n_groups;
 }
