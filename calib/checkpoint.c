@@ -62,11 +62,7 @@ static void *part_values(const imx_imatrix_entry *entry, size_t part) {
 }
 
 static uint64_t part_cols(const imx_imatrix_entry *entry, size_t part) {
-    const uint64_t n[] = {
-        [PER_COLUMN] = entry->n_cols,
-        [PER_MATRIX] = 1,
-        [PER_PAIR] = imx_covariance_len(entry->n_cols),
-    };
+    const uint64_t n[] = {entry->n_cols, 1, imx_covariance_len(entry->n_cols)}; // by shape
     return n[parts[part].shape];
 }
 
@@ -120,6 +116,7 @@ static void identify(const imx_checkpoint *checkpoint, char corpus_hash[IMX_HASH
 typedef struct sealed_file {
     imx_partial_file *file;
     XXH3_state_t hash;
+    size_t *owners; // (n_entries) of products, see imatrix_covariance.h
 } sealed_file;
 
 static imx_status put(sealed_file *out, const void *data, size_t size_bytes, imx_error *err) {
@@ -167,16 +164,15 @@ static imx_status list_tensors(imx_gguf_builder *builder, const imx_checkpoint *
     return imx_gguf_add_tensor(builder, STREAM, IMX_TYPE_F32, 2, dims, err);
 }
 
-static imx_status put_header(sealed_file *out, const imx_checkpoint *checkpoint,
-                             const size_t *owners, imx_error *err) {
+static imx_status put_header(sealed_file *out, const imx_checkpoint *checkpoint, imx_error *err) {
     imx_gguf_builder *builder;
     uint8_t *header = NULL;
     size_t header_bytes;
     imx_status status;
     IMX_TRY(imx_gguf_builder_new(&builder, err));
     IMX_TRY_GOTO(done, describe(builder, checkpoint, err));
-    IMX_TRY_GOTO(done, imx_covariance_store_owners(builder, checkpoint->imatrix, owners, err));
-    IMX_TRY_GOTO(done, list_tensors(builder, checkpoint, owners, err));
+    IMX_TRY_GOTO(done, imx_covariance_store_owners(builder, checkpoint->imatrix, out->owners, err));
+    IMX_TRY_GOTO(done, list_tensors(builder, checkpoint, out->owners, err));
     IMX_TRY_GOTO(done, imx_gguf_builder_header(builder, &header, &header_bytes, err));
     status = put(out, header, header_bytes, err);
 done:
@@ -185,12 +181,11 @@ done:
     return status;
 }
 
-static imx_status put_sums(sealed_file *out, const imx_imatrix *imatrix, const size_t *owners,
-                           imx_error *err) {
+static imx_status put_sums(sealed_file *out, const imx_imatrix *imatrix, imx_error *err) {
     for (size_t i = 0; i < imatrix->n_entries; ++i) {
         const imx_imatrix_entry *entry = &imatrix->entries[i];
         for (size_t part = 0; part < N_PARTS; ++part) {
-            if (is_with(imatrix, owners, i, part)) {
+            if (is_with(imatrix, out->owners, i, part)) {
                 IMX_TRY(put(out, part_values(entry, part), part_bytes(entry, part), err));
                 IMX_TRY(pad(out, err));
             }
@@ -211,13 +206,12 @@ static imx_status put_stream(sealed_file *out, const imx_checkpoint *checkpoint,
     return pad(out, err);
 }
 
-static imx_status put_all(sealed_file *out, const imx_checkpoint *checkpoint, const size_t *owners,
-                          imx_error *err) {
+static imx_status put_all(sealed_file *out, const imx_checkpoint *checkpoint, imx_error *err) {
     XXH128_canonical_t seal;
     XXH3_128bits_reset(&out->hash);
     IMX_TRY(imx_partial_file_cut(out->file, 0, err)); // what a killed run has left
-    IMX_TRY(put_header(out, checkpoint, owners, err));
-    IMX_TRY(put_sums(out, checkpoint->imatrix, owners, err));
+    IMX_TRY(put_header(out, checkpoint, err));
+    IMX_TRY(put_sums(out, checkpoint->imatrix, err));
     IMX_TRY(put_stream(out, checkpoint, err));
     XXH128_canonicalFromHash(&seal, XXH3_128bits_digest(&out->hash));
     IMX_TRY(imx_partial_file_append(out->file, seal.digest, sizeof seal.digest, err));
@@ -227,18 +221,17 @@ static imx_status put_all(sealed_file *out, const imx_checkpoint *checkpoint, co
 imx_status imx_checkpoint_write(const imx_checkpoint *checkpoint, const char *path,
                                 imx_error *err) {
     sealed_file out;
-    size_t *owners; // (n_entries)
     imx_status status;
-    IMX_TRY_GOTO(done, imx_covariance_owners(checkpoint->imatrix, &owners, err));
+    IMX_TRY_GOTO(done, imx_covariance_owners(checkpoint->imatrix, &out.owners, err));
     IMX_TRY_GOTO(done, imx_partial_file_open(&out.file, path, err));
-    status = put_all(&out, checkpoint, owners, err);
-    if (status != IMX_OK) {
+    status = put_all(&out, checkpoint, err);
+    if (status == IMX_OK) {
+        status = imx_partial_file_commit(out.file, err);
+    } else {
         imx_partial_file_discard(out.file);
-        goto done;
     }
-    status = imx_partial_file_commit(out.file, err);
 done:
-    free(owners);
+    free(out.owners);
     return status;
 }
 
@@ -332,15 +325,14 @@ static imx_status get_entry(const imx_gguf *gguf, const imx_gguf_tensor *in_sum2
     for (size_t part = 0; part < N_PARTS; ++part) {
         IMX_TRY(name_part(name, in_sum2->name, len, part, err));
         const imx_gguf_tensor *tensor = imx_gguf_find_tensor(gguf, name);
-        const bool is_pairs = parts[part].shape == PER_PAIR;
-        if (is_pairs && tensor == NULL) {
-            continue;
+        if (parts[part].shape == PER_PAIR) {
+            if (tensor == NULL) {
+                continue;
+            }
+            IMX_TRY(imx_imatrix_add_covariance(imatrix, entry, err));
         }
         if (tensor == NULL || tensor->size_bytes != part_bytes(entry, part)) {
             return fail_damaged(gguf->path, err);
-        }
-        if (is_pairs) {
-            IMX_TRY(imx_imatrix_add_covariance(imatrix, entry, err));
         }
         memcpy(part_values(entry, part), tensor->data, tensor->size_bytes);
     }
