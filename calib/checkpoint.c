@@ -6,6 +6,8 @@
 //     checkpoint.layer, .chunk                                     the place in the walk
 //     checkpoint.left_out_chunks                                   as in the imatrix
 //     NAME.in_sum2, .in_sum, .in_max, .counts                      F64: sums, exact
+//     NAME.in_cov                                                  F32: sums of products; weights
+//     imatrix.calibration.covariance_sharers, _owners              that share them, and with which
 //     residual_stream [n_embd, n_tokens]                           F32
 //     XXH3-128 of all bytes before it, 16 bytes
 //
@@ -25,6 +27,7 @@
 #include "formats/file_hash.h"
 #include "formats/file_map.h"
 #include "formats/gguf.h"
+#include "formats/imatrix_covariance.h"
 #include "formats/memory.h"
 #include "formats/partial_file.h"
 
@@ -39,25 +42,37 @@ enum { MAX_NAME = 256 };
 // The arrays of an entry, by offset.
 static const struct {
     const char *suffix;
-    size_t offset;   // of the double * in imx_imatrix_entry
-    bool is_per_mat; // one value a matrix instead of one a column
+    size_t offset; // of the pointer in imx_imatrix_entry
+    imx_type type;
+    enum { PER_COLUMN, PER_MATRIX, PER_PAIR } shape;
 } parts[] = {
-    {IN_SUM2, offsetof(imx_imatrix_entry, in_sum2), false},
-    {".in_sum", offsetof(imx_imatrix_entry, in_sum), false},
-    {".in_max", offsetof(imx_imatrix_entry, in_max), false},
-    {".counts", offsetof(imx_imatrix_entry, counts), true},
+    {IN_SUM2, offsetof(imx_imatrix_entry, in_sum2), IMX_TYPE_F64, PER_COLUMN},
+    {".in_sum", offsetof(imx_imatrix_entry, in_sum), IMX_TYPE_F64, PER_COLUMN},
+    {".in_max", offsetof(imx_imatrix_entry, in_max), IMX_TYPE_F64, PER_COLUMN},
+    {".counts", offsetof(imx_imatrix_entry, counts), IMX_TYPE_F64, PER_MATRIX},
+    {".in_cov", offsetof(imx_imatrix_entry, in_cov), IMX_TYPE_F32, PER_PAIR},
 };
 
 enum { N_PARTS = sizeof parts / sizeof *parts };
 
-static double *part_values(const imx_imatrix_entry *entry, size_t part) {
-    double *values;
+static void *part_values(const imx_imatrix_entry *entry, size_t part) {
+    void *values;
     memcpy(&values, (const char *)entry + parts[part].offset, sizeof values);
     return values;
 }
 
 static uint64_t part_cols(const imx_imatrix_entry *entry, size_t part) {
-    return parts[part].is_per_mat ? 1 : entry->n_cols;
+    const uint64_t n[] = {entry->n_cols, 1, imx_covariance_len(entry->n_cols)}; // by shape
+    return n[parts[part].shape];
+}
+
+static uint64_t part_bytes(const imx_imatrix_entry *entry, size_t part) {
+    return imx_type_row_bytes(parts[part].type, part_cols(entry, part) * entry->n_mats);
+}
+
+// Whether the part is written with entry `i`: products are only with the first that has them.
+static bool is_with(const imx_imatrix *imatrix, const size_t *owners, size_t i, size_t part) {
+    return parts[part].shape != PER_PAIR || (imatrix->entries[i].in_cov != NULL && owners[i] == i);
 }
 
 static imx_status name_part(char name[MAX_NAME], const char *stem, size_t len, size_t part,
@@ -101,6 +116,7 @@ static void identify(const imx_checkpoint *checkpoint, char corpus_hash[IMX_HASH
 typedef struct sealed_file {
     imx_partial_file *file;
     XXH3_state_t hash;
+    size_t *owners; // (n_entries) of products, see imatrix_covariance.h
 } sealed_file;
 
 static imx_status put(sealed_file *out, const void *data, size_t size_bytes, imx_error *err) {
@@ -131,15 +147,17 @@ static imx_status describe(imx_gguf_builder *builder, const imx_checkpoint *chec
 }
 
 static imx_status list_tensors(imx_gguf_builder *builder, const imx_checkpoint *checkpoint,
-                               imx_error *err) {
+                               const size_t *owners, imx_error *err) {
     const imx_imatrix *imatrix = checkpoint->imatrix;
     for (size_t i = 0; i < imatrix->n_entries; ++i) {
         const imx_imatrix_entry *entry = &imatrix->entries[i];
         for (size_t part = 0; part < N_PARTS; ++part) {
             const uint64_t dims[] = {part_cols(entry, part), entry->n_mats};
             char name[MAX_NAME];
-            IMX_TRY(name_part(name, entry->name, strlen(entry->name), part, err));
-            IMX_TRY(imx_gguf_add_tensor(builder, name, IMX_TYPE_F64, 2, dims, err));
+            if (is_with(imatrix, owners, i, part)) {
+                IMX_TRY(name_part(name, entry->name, strlen(entry->name), part, err));
+                IMX_TRY(imx_gguf_add_tensor(builder, name, parts[part].type, 2, dims, err));
+            }
         }
     }
     const uint64_t dims[] = {checkpoint->n_embd, checkpoint->corpus->n_tokens};
@@ -153,7 +171,8 @@ static imx_status put_header(sealed_file *out, const imx_checkpoint *checkpoint,
     imx_status status;
     IMX_TRY(imx_gguf_builder_new(&builder, err));
     IMX_TRY_GOTO(done, describe(builder, checkpoint, err));
-    IMX_TRY_GOTO(done, list_tensors(builder, checkpoint, err));
+    IMX_TRY_GOTO(done, imx_covariance_store_owners(builder, checkpoint->imatrix, out->owners, err));
+    IMX_TRY_GOTO(done, list_tensors(builder, checkpoint, out->owners, err));
     IMX_TRY_GOTO(done, imx_gguf_builder_header(builder, &header, &header_bytes, err));
     status = put(out, header, header_bytes, err);
 done:
@@ -166,9 +185,10 @@ static imx_status put_sums(sealed_file *out, const imx_imatrix *imatrix, imx_err
     for (size_t i = 0; i < imatrix->n_entries; ++i) {
         const imx_imatrix_entry *entry = &imatrix->entries[i];
         for (size_t part = 0; part < N_PARTS; ++part) {
-            const uint64_t n = part_cols(entry, part) * entry->n_mats;
-            IMX_TRY(put(out, part_values(entry, part), (size_t)n * sizeof(double), err));
-            IMX_TRY(pad(out, err));
+            if (is_with(imatrix, out->owners, i, part)) {
+                IMX_TRY(put(out, part_values(entry, part), part_bytes(entry, part), err));
+                IMX_TRY(pad(out, err));
+            }
         }
     }
     return IMX_OK;
@@ -201,13 +221,18 @@ static imx_status put_all(sealed_file *out, const imx_checkpoint *checkpoint, im
 imx_status imx_checkpoint_write(const imx_checkpoint *checkpoint, const char *path,
                                 imx_error *err) {
     sealed_file out;
-    IMX_TRY(imx_partial_file_open(&out.file, path, err));
-    const imx_status status = put_all(&out, checkpoint, err);
-    if (status != IMX_OK) {
+    imx_status status;
+    IMX_TRY_GOTO(done, imx_covariance_owners(checkpoint->imatrix, &out.owners, err));
+    IMX_TRY_GOTO(done, imx_partial_file_open(&out.file, path, err));
+    status = put_all(&out, checkpoint, err);
+    if (status == IMX_OK) {
+        status = imx_partial_file_commit(out.file, err);
+    } else {
         imx_partial_file_discard(out.file);
-        return status;
     }
-    return imx_partial_file_commit(out.file, err);
+done:
+    free(out.owners);
+    return status;
 }
 
 void imx_checkpoint_remove(const char *path) {
@@ -300,11 +325,16 @@ static imx_status get_entry(const imx_gguf *gguf, const imx_gguf_tensor *in_sum2
     for (size_t part = 0; part < N_PARTS; ++part) {
         IMX_TRY(name_part(name, in_sum2->name, len, part, err));
         const imx_gguf_tensor *tensor = imx_gguf_find_tensor(gguf, name);
-        const uint64_t n_bytes = part_cols(entry, part) * entry->n_mats * sizeof(double);
-        if (tensor == NULL || tensor->size_bytes != n_bytes) {
+        if (parts[part].shape == PER_PAIR) {
+            if (tensor == NULL) {
+                continue;
+            }
+            IMX_TRY(imx_imatrix_add_covariance(imatrix, entry, err));
+        }
+        if (tensor == NULL || tensor->size_bytes != part_bytes(entry, part)) {
             return fail_damaged(gguf->path, err);
         }
-        memcpy(part_values(entry, part), tensor->data, (size_t)n_bytes);
+        memcpy(part_values(entry, part), tensor->data, tensor->size_bytes);
     }
     return IMX_OK;
 }
@@ -318,7 +348,7 @@ static imx_status get_sums(const imx_gguf *gguf, imx_imatrix *imatrix, imx_error
             IMX_TRY(get_entry(gguf, &gguf->tensors[i], len, imatrix, err));
         }
     }
-    return IMX_OK;
+    return imx_covariance_load_owners(gguf, imatrix, err);
 }
 
 static imx_status get_stream(const imx_gguf *gguf, const imx_checkpoint *checkpoint,

@@ -27,7 +27,7 @@ typedef struct imx_checkpoint {
 
     // The state between two blocks of the walk.
     imx_walk_place place;
-    imx_imatrix *imatrix; // entries and left_out_chunks; the rest is not kept
+    imx_imatrix *imatrix; // entries, their in_cov sums, and left_out_chunks; no more is kept
     imx_residual_stream *stream;
     size_t n_embd;
     size_t max_rows; // that the stream can load at a time

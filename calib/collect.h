@@ -27,6 +27,7 @@ typedef struct imx_collect_options {
     bool process_output;     // statistics of the head's input too, as output.weight
     bool perplexity;         // run the head and compute the perplexity of the text
     bool all_experts;        // experts' statistics are of all tokens, whatever the router says
+    bool covariance;         // mean products of columns too
 
     // How memory is used: see collect_plan.h.
     const char *scratch_beside; // the residual stream goes to a file there; NULL: it is in memory
@@ -46,10 +47,11 @@ typedef struct imx_collect_result {
     double perplexity_error;
 } imx_collect_result;
 
-// Sums in f64 in token order: in_sum2, in_sum and counts, and in_max, of every weight product, the
-// same bytes for any n_threads and use of memory. The imatrix gets entries, chunk_count,
-// chunk_size, origin.n_tokens, .all_experts and .left_out_chunks; datasets and the rest of origin
-// are the caller's to fill in. *out is the caller's to imx_imatrix_free.
+// Sums in f64 in token order: in_sum2, in_sum and counts, and in_max, of every weight product, and
+// with `covariance` in_cov of those with rows of at least IMX_COV_RUN inputs; the same bytes for
+// any n_threads and use of memory. The imatrix gets entries, chunk_count, chunk_size,
+// origin.n_tokens, .all_experts and .left_out_chunks; datasets and the rest of origin are the
+// caller's to fill in. *out is the caller's to imx_imatrix_free.
 //
 // A chunk of which an input is not finite (or beyond 2⁴⁸, whose square no file could hold) is left
 // out from that weight on; the weights before it, which it has passed in good order, keep what it

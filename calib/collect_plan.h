@@ -26,6 +26,7 @@ typedef struct imx_collect_demand {
     int n_threads;           // 0 = all processors
     bool process_output;     // statistics of the head's input
     bool perplexity;         // the head is run
+    bool covariance;         // products of columns are summed
     bool may_use_scratch;    // the residual stream may go to a file
     uint64_t resident_bytes; // that the process has already
     uint64_t limit_bytes;    // of memory; 0: none

@@ -13,7 +13,7 @@ typedef struct imx_imatrix_codec {
     // Whether the first bytes are this format's.
     bool (*recognize)(const uint8_t *data, size_t size_bytes);
 
-    // Fills the empty `imatrix` in file order. Lengths are checked against size_bytes here; order,
+    // Fills the empty `imatrix`, its entries sorted. Lengths are checked against size_bytes here;
     // unique names and values by the caller, who also frees what is there after a failure.
     imx_status (*parse)(imx_imatrix *imatrix, const uint8_t *data, size_t size_bytes,
                         const char *path, imx_error *err);
@@ -27,10 +27,13 @@ extern const imx_imatrix_codec imx_imatrix_codec_zst;
 extern const imx_imatrix_codec imx_imatrix_codec_gguf;
 extern const imx_imatrix_codec imx_imatrix_codec_dat;
 
-// As imx_imatrix_add, but at the end and for a name of `name_len` bytes.
+// As imx_imatrix_add, but at the end, which is its place, and for a name of `name_len` bytes.
 imx_status imx_imatrix_append(imx_imatrix *imatrix, const char *name, size_t name_len,
                               uint64_t n_cols, uint64_t n_mats, bool with_sums,
                               imx_imatrix_entry **entry, imx_error *err);
+
+// Sorts entries that were appended in file order.
+void imx_imatrix_sort(imx_imatrix *imatrix);
 
 // As imx_imatrix_add_dataset, for a name of `name_len` bytes.
 imx_status imx_imatrix_append_dataset(imx_imatrix *imatrix, const char *name, size_t name_len,
@@ -41,6 +44,15 @@ imx_status imx_imatrix_append_dataset(imx_imatrix *imatrix, const char *name, si
 imx_status imx_imatrix_store_sources(imx_gguf_builder *builder, const imx_imatrix *imatrix,
                                      imx_error *err);
 imx_status imx_imatrix_load_sources(const imx_gguf *gguf, imx_imatrix *imatrix, imx_error *err);
+
+// Makes room for one more element of `size` bytes behind the `n` of an array that only this grows.
+imx_status imx_reserve_one(void *array, size_t n, size_t size, imx_error *err);
+
+// The origin as keys of a GGUF.
+imx_status imx_imatrix_store_origin(imx_gguf_builder *builder, const imx_imatrix_origin *origin,
+                                    imx_error *err);
+imx_status imx_imatrix_load_origin(const imx_gguf *gguf, imx_imatrix_origin *origin,
+                                   imx_error *err);
 
 // Stores a copy of the bytes as a NUL-terminated string in *out.
 imx_status imx_copy_string(char **out, const char *data, size_t len, imx_error *err);

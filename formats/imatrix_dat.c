@@ -142,6 +142,7 @@ static imx_status parse_dat(imx_imatrix *imatrix, const uint8_t *data, size_t si
     for (int32_t i = 0; i < n_entries; ++i) {
         IMX_TRY(read_dat_entry(&c, imatrix));
     }
+    imx_imatrix_sort(imatrix);
     return read_trailer(&c, imatrix);
 }
 

@@ -53,8 +53,12 @@ void imx_imatrix_free(imx_imatrix *imatrix) {
     for (size_t i = 0; i < imatrix->n_datasets; ++i) {
         free(imatrix->datasets[i]);
     }
+    for (size_t i = 0; i < imatrix->n_covariances; ++i) {
+        free(imatrix->covariances[i]);
+    }
     free(imatrix->entries);
     free(imatrix->datasets);
+    free(imatrix->covariances);
     free(imatrix->sources);
     free(imatrix->origin.program);
     free(imatrix->origin.model_name);
@@ -71,8 +75,8 @@ imx_status imx_copy_string(char **out, const char *data, size_t len, imx_error *
     return IMX_OK;
 }
 
-// Makes room for one more element. The arrays grow at powers of two, so that n tells the capacity.
-static imx_status reserve_one(void *array, size_t n, size_t size, imx_error *err) {
+// The arrays grow at powers of two, so that n tells the capacity.
+imx_status imx_reserve_one(void *array, size_t n, size_t size, imx_error *err) {
     size_t capacity = n;
     return (n & (n - 1)) != 0 ? IMX_OK : imx_grow(array, &capacity, n + 1, size, err);
 }
@@ -97,8 +101,8 @@ static imx_status init_entry(imx_imatrix_entry *entry, const char *name, size_t 
 imx_status imx_imatrix_append(imx_imatrix *imatrix, const char *name, size_t name_len,
                               uint64_t n_cols, uint64_t n_mats, bool with_sums,
                               imx_imatrix_entry **entry, imx_error *err) {
-    imx_imatrix_entry made = {.n_cols = n_cols, .n_mats = n_mats};
-    IMX_TRY(reserve_one(&imatrix->entries, imatrix->n_entries, sizeof made, err));
+    imx_imatrix_entry made = {.n_cols = n_cols, .n_mats = n_mats, .place = imatrix->n_entries};
+    IMX_TRY(imx_reserve_one(&imatrix->entries, imatrix->n_entries, sizeof made, err));
     const imx_status status = init_entry(&made, name, name_len, with_sums, err);
     if (status != IMX_OK) {
         free_entry(&made);
@@ -138,7 +142,8 @@ imx_status imx_imatrix_add(imx_imatrix *imatrix, const char *name, uint64_t n_co
     const size_t place = lower_bound(imatrix, name);
     const size_t n_behind = imatrix->n_entries - place;
     IMX_TRY(imx_imatrix_append(imatrix, name, strlen(name), n_cols, n_mats, with_sums, entry, err));
-    const imx_imatrix_entry made = **entry;
+    imx_imatrix_entry made = **entry;
+    made.place = 0;
     *entry = &imatrix->entries[place];
     memmove(*entry + 1, *entry, n_behind * sizeof made);
     **entry = made;
@@ -147,7 +152,7 @@ imx_status imx_imatrix_add(imx_imatrix *imatrix, const char *name, uint64_t n_co
 
 imx_status imx_imatrix_append_dataset(imx_imatrix *imatrix, const char *name, size_t name_len,
                                       imx_error *err) {
-    IMX_TRY(reserve_one(&imatrix->datasets, imatrix->n_datasets, sizeof(char *), err));
+    IMX_TRY(imx_reserve_one(&imatrix->datasets, imatrix->n_datasets, sizeof(char *), err));
     IMX_TRY(imx_copy_string(&imatrix->datasets[imatrix->n_datasets], name, name_len, err));
     ++imatrix->n_datasets;
     return IMX_OK;
@@ -162,7 +167,7 @@ imx_status imx_imatrix_add_source(imx_imatrix *imatrix, const char *name,
     if (imatrix->n_sources != imatrix->n_datasets) {
         return imx_fail(err, IMX_ERR_ARGUMENT, "%s: follows a dataset without a source", name);
     }
-    IMX_TRY(reserve_one(&imatrix->sources, imatrix->n_sources, sizeof *source, err));
+    IMX_TRY(imx_reserve_one(&imatrix->sources, imatrix->n_sources, sizeof *source, err));
     imatrix->sources[imatrix->n_sources++] = *source;
     return imx_imatrix_add_dataset(imatrix, name, err);
 }
@@ -231,16 +236,16 @@ static int compare_places(const void *a, const void *b) {
     return x != y ? (x > y) - (x < y) : compare_names(a, b);
 }
 
+void imx_imatrix_sort(imx_imatrix *imatrix) {
+    if (imatrix->n_entries > 0) {
+        qsort(imatrix->entries, imatrix->n_entries, sizeof *imatrix->entries, compare_names);
+    }
+}
+
 static imx_status parse_as(imx_imatrix *imatrix, const imx_imatrix_codec *codec,
                            const uint8_t *data, size_t size_bytes, const char *path,
                            imx_error *err) {
     IMX_TRY(codec->parse(imatrix, data, size_bytes, path, err));
-    for (size_t i = 0; i < imatrix->n_entries; ++i) {
-        imatrix->entries[i].place = i;
-    }
-    if (imatrix->n_entries > 0) {
-        qsort(imatrix->entries, imatrix->n_entries, sizeof *imatrix->entries, compare_names);
-    }
     return check_entries(path, imatrix, err);
 }
 

@@ -6,10 +6,11 @@
 //   gguf  llama.cpp's GGUF imatrix: per weight NAME.in_sum2 [n_cols, n_mats] and NAME.counts
 //         [1, n_mats], both F32; keys imatrix.datasets (array of strings), imatrix.chunk_count and
 //         imatrix.chunk_size (u32). What we know beyond it goes into further tensors (NAME.in_sum,
-//         NAME.in_max) and keys under "imatrix.calibration.", which llama.cpp skips.
+//         NAME.in_max, NAME.in_cov) and keys under "imatrix.calibration.", which llama.cpp skips.
 //   dat   the legacy format of 2023: means only, one count per tensor; all matrices of a tensor are
-//         one row (n_mats = 1). Written, it loses weights that have seen nothing, in_sum, origin
-//         and all dataset names but the last; a matrix without data among others gets the mean 1.
+//         one row (n_mats = 1). Written, it loses weights that have seen nothing, in_sum, in_max,
+//         in_cov, origin and all dataset names but the last; a matrix without data among others
+//         gets the mean 1.
 //
 // llama.cpp, too, stores some three-dimensional weights as one row with one count: who knows the
 // shape of the weight splits n_cols.
@@ -24,6 +25,7 @@
 #include <stdint.h>
 
 #include "formats/error.h"
+#include "formats/importance.h"
 
 typedef struct imx_imatrix_entry {
     char *name;      // the weight tensor: "blk.0.attn_q.weight"
@@ -33,6 +35,9 @@ typedef struct imx_imatrix_entry {
     double *in_sum;  // (n_mats, n_cols) sums of inputs; NULL when the file does not have them
     double *in_max;  // (n_mats, n_cols) largest |input|, NULL likewise
     double *counts;  // (n_mats) rows summed; 0 = this matrix has seen nothing
+    float *in_cov;   // (n_mats, n_cols / IMX_COV_RUN, IMX_COV_PAIRS) mean products of inputs as in
+                     // importance.h; NULL when the file does not have them. The imatrix owns it:
+                     // weights with the same input share it
     size_t place;    // among the entries of the file it was read from; 0 when it is new
 } imx_imatrix_entry;
 
@@ -71,6 +76,8 @@ typedef struct imx_imatrix {
     char **datasets;  // (n_datasets) names of the texts
     size_t n_sources; // n_datasets, or 0 when the file does not say more of them
     imx_imatrix_source *sources;
+    size_t n_covariances;
+    float **covariances;  // (n_covariances) what the entries' in_cov point to, each once
     uint32_t chunk_count; // chunks summed
     uint32_t chunk_size;  // tokens in a full chunk; 1 when the file does not say (dat)
     imx_imatrix_origin origin;

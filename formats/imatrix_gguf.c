@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// The imatrix as GGUF. An entry becomes two to four F32 tensors, its parts, one behind another:
+// The imatrix as GGUF. An entry becomes two to five tensors, its parts, F32 and one behind
+// another:
 //
 //     NAME.in_sum2  [n_cols, n_mats]   sums of squared inputs
 //     NAME.counts   [1, n_mats]        rows summed
 //     NAME.in_sum   [n_cols, n_mats]   sums of inputs, when known
 //     NAME.in_max   [n_cols, n_mats]   largest |input|, when known
+//     NAME.in_cov   [PAIRS, n_cols / RUN, n_mats]   correlations of columns, in I8, when known and
+//                                      no weight before it has the same (imatrix_covariance.h)
 //
 // llama.cpp finds the first two by their suffix and skips the rest; of the shapes only the products
 // n_cols · n_mats and n_mats matter to it. One matrix leaves the second dimension out, as ggml
@@ -20,72 +23,22 @@
 
 #include "formats/gguf.h"
 #include "formats/imatrix_codec_internal.h"
+#include "formats/imatrix_covariance.h"
 #include "formats/memory.h"
 
 #define IN_SUM2 ".in_sum2"
 #define COUNTS  ".counts"
 #define IN_SUM  ".in_sum"
 #define IN_MAX  ".in_max"
+#define IN_COV  ".in_cov"
 
 enum {
     LLAMA_MAX_NAME = 64, // bytes of a tensor name in llama.cpp, its NUL included
-    MAX_PARTS = 4,       // of an entry
+    MAX_PARTS = 5,       // of an entry
 };
 
 // ---------------------------------------------------------------------------------------------
 // Keys
-
-static const struct {
-    const char *key;
-    size_t offset; // of the char * in imx_imatrix_origin
-} origin_strings[] = {
-    {"imatrix.calibration.program", offsetof(imx_imatrix_origin, program)},
-    {"imatrix.calibration.model_name", offsetof(imx_imatrix_origin, model_name)},
-    {"imatrix.calibration.model_hash", offsetof(imx_imatrix_origin, model_hash)},
-    {"imatrix.calibration.text_hash", offsetof(imx_imatrix_origin, text_hash)},
-    {"imatrix.calibration.precision", offsetof(imx_imatrix_origin, precision)},
-};
-
-enum { N_ORIGIN_STRINGS = sizeof origin_strings / sizeof origin_strings[0] };
-
-static const char left_out_key[] = "imatrix.calibration.left_out_chunks";
-static const char all_experts_key[] = "imatrix.calibration.all_experts";
-static const char digits_key[] = "imatrix.calibration.digits";
-static const char n_tokens_key[] = "imatrix.calibration.n_tokens";
-static const char parse_special_key[] = "imatrix.calibration.parse_special";
-static const char process_output_key[] = "imatrix.calibration.process_output";
-
-static char **origin_string(const imx_imatrix_origin *origin, size_t i) {
-    return (char **)((uintptr_t)origin + origin_strings[i].offset);
-}
-
-static imx_status store_origin(imx_gguf_builder *builder, const imx_imatrix_origin *origin,
-                               imx_error *err) {
-    for (size_t i = 0; i < N_ORIGIN_STRINGS; ++i) {
-        const char *value = *origin_string(origin, i);
-        if (value != NULL) {
-            IMX_TRY(imx_gguf_set_str(builder, origin_strings[i].key, value, err));
-        }
-    }
-    if (origin->n_tokens > 0) {
-        IMX_TRY(imx_gguf_set_u64(builder, n_tokens_key, origin->n_tokens, err));
-    }
-    if (origin->digits > 0) {
-        IMX_TRY(imx_gguf_set_u32(builder, digits_key, origin->digits, err));
-    }
-    if (origin->all_experts) {
-        IMX_TRY(imx_gguf_set_bool(builder, all_experts_key, true, err));
-    }
-    if (origin->n_left_out > 0) {
-        IMX_TRY(imx_gguf_set_array(builder, left_out_key, IMX_GGUF_U32, origin->left_out_chunks,
-                                   origin->n_left_out, err));
-    }
-    if (origin->has_options) {
-        IMX_TRY(imx_gguf_set_bool(builder, parse_special_key, origin->parse_special, err));
-        IMX_TRY(imx_gguf_set_bool(builder, process_output_key, origin->process_output, err));
-    }
-    return IMX_OK;
-}
 
 static imx_status store_keys(imx_gguf_builder *builder, const imx_imatrix *imatrix,
                              imx_error *err) {
@@ -96,43 +49,7 @@ static imx_status store_keys(imx_gguf_builder *builder, const imx_imatrix *imatr
     IMX_TRY(imx_gguf_set_u32(builder, "imatrix.chunk_count", imatrix->chunk_count, err));
     IMX_TRY(imx_gguf_set_u32(builder, "imatrix.chunk_size", imatrix->chunk_size, err));
     IMX_TRY(imx_imatrix_store_sources(builder, imatrix, err));
-    return store_origin(builder, &imatrix->origin, err);
-}
-
-static imx_status load_left_out(const imx_gguf *gguf, imx_imatrix_origin *origin, imx_error *err) {
-    const imx_gguf_kv *chunks;
-    IMX_TRY(imx_gguf_get_array(gguf, left_out_key, false, IMX_GGUF_U32, &chunks, err));
-    if (chunks == NULL) {
-        return IMX_OK;
-    }
-    IMX_TRY(imx_alloc_zeroed(&origin->left_out_chunks, (size_t)chunks->n_elems,
-                             sizeof *origin->left_out_chunks, err));
-    origin->n_left_out = (size_t)chunks->n_elems;
-    for (size_t i = 0; i < origin->n_left_out; ++i) {
-        origin->left_out_chunks[i] = (uint32_t)imx_gguf_elem_i64(chunks, i);
-    }
-    return IMX_OK;
-}
-
-static imx_status load_origin(const imx_gguf *gguf, imx_imatrix_origin *origin, imx_error *err) {
-    for (size_t i = 0; i < N_ORIGIN_STRINGS; ++i) {
-        imx_str value = {0};
-        IMX_TRY(imx_gguf_get_str(gguf, origin_strings[i].key, false, &value, err));
-        if (value.data != NULL) {
-            IMX_TRY(imx_copy_string(origin_string(origin, i), value.data, value.len, err));
-        }
-    }
-    IMX_TRY(load_left_out(gguf, origin, err));
-    IMX_TRY(imx_gguf_get_u32(gguf, digits_key, false, &origin->digits, err));
-    IMX_TRY(imx_gguf_get_bool(gguf, all_experts_key, false, &origin->all_experts, err));
-    const imx_gguf_kv *n_tokens = imx_gguf_find_kv(gguf, n_tokens_key);
-    if (n_tokens != NULL && n_tokens->type == IMX_GGUF_U64) {
-        origin->n_tokens = (uint64_t)imx_gguf_elem_i64(n_tokens, 0);
-    }
-    origin->has_options = imx_gguf_find_kv(gguf, parse_special_key) != NULL &&
-                          imx_gguf_find_kv(gguf, process_output_key) != NULL;
-    IMX_TRY(imx_gguf_get_bool(gguf, parse_special_key, false, &origin->parse_special, err));
-    return imx_gguf_get_bool(gguf, process_output_key, false, &origin->process_output, err);
+    return imx_imatrix_store_origin(builder, &imatrix->origin, err);
 }
 
 static imx_status load_keys(const imx_gguf *gguf, imx_imatrix *imatrix, imx_error *err) {
@@ -151,7 +68,7 @@ static imx_status load_keys(const imx_gguf *gguf, imx_imatrix *imatrix, imx_erro
     if (imatrix->chunk_size == 0) {
         imatrix->chunk_size = 1;
     }
-    return load_origin(gguf, &imatrix->origin, err);
+    return imx_imatrix_load_origin(gguf, &imatrix->origin, err);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -171,16 +88,16 @@ static size_t stem_len(const char *name, const char *suffix) {
 
 // Finds the tensor STEM + suffix: *tensor is NULL when there is none.
 static imx_status find_part(const imx_gguf *gguf, const char *stem, size_t len, const char *suffix,
-                            const imx_gguf_tensor **tensor, imx_error *err) {
+                            imx_type type, const imx_gguf_tensor **tensor, imx_error *err) {
     char *name;
     IMX_TRY(imx_alloc_zeroed(&name, len + strlen(suffix) + 1, 1, err));
     memcpy(name, stem, len);
     memcpy(name + len, suffix, strlen(suffix));
     *tensor = imx_gguf_find_tensor(gguf, name);
     free(name);
-    if (*tensor != NULL && (*tensor)->type != IMX_TYPE_F32) {
-        return imx_fail(err, IMX_ERR_FORMAT, "%s: %s is %s and must be F32", gguf->path,
-                        (*tensor)->name, imx_type_name((*tensor)->type));
+    if (*tensor != NULL && (*tensor)->type != type) {
+        return imx_fail(err, IMX_ERR_FORMAT, "%s: %s is %s and must be %s", gguf->path,
+                        (*tensor)->name, imx_type_name((*tensor)->type), imx_type_name(type));
     }
     return IMX_OK;
 }
@@ -193,22 +110,39 @@ static void load_values(double *values, const imx_gguf_tensor *tensor) {
     }
 }
 
+static imx_status fail_size(const imx_gguf *gguf, const imx_gguf_tensor *tensor, imx_error *err) {
+    return imx_fail(err, IMX_ERR_FORMAT, "%s: %s does not fit the sizes of its partners",
+                    gguf->path, tensor->name);
+}
+
 // Reads the part STEM + suffix into *values, which stays NULL when the file does not have it.
 static imx_status read_optional(const imx_gguf *gguf, const char *stem, size_t len,
                                 const char *suffix, uint64_t size_bytes, double **values,
                                 imx_error *err) {
     const imx_gguf_tensor *tensor;
-    IMX_TRY(find_part(gguf, stem, len, suffix, &tensor, err));
+    IMX_TRY(find_part(gguf, stem, len, suffix, IMX_TYPE_F32, &tensor, err));
     if (tensor == NULL) {
         return IMX_OK;
     }
     if (tensor->size_bytes != size_bytes) {
-        return imx_fail(err, IMX_ERR_FORMAT, "%s: %s does not fit the sizes of its partners",
-                        gguf->path, tensor->name);
+        return fail_size(gguf, tensor, err);
     }
     IMX_TRY(imx_alloc_zeroed(values, (size_t)size_bytes / sizeof(float), sizeof **values, err));
     load_values(*values, tensor);
     return IMX_OK;
+}
+
+static imx_status read_covariance(imx_imatrix *imatrix, const imx_gguf *gguf, const char *stem,
+                                  size_t len, imx_imatrix_entry *entry, imx_error *err) {
+    const imx_gguf_tensor *tensor;
+    IMX_TRY(find_part(gguf, stem, len, IN_COV, IMX_TYPE_I8, &tensor, err));
+    if (tensor == NULL) {
+        return IMX_OK;
+    }
+    if (tensor->size_bytes != imx_covariance_len(entry->n_cols) * entry->n_mats) {
+        return fail_size(gguf, tensor, err);
+    }
+    return imx_covariance_unpack(imatrix, entry, (const int8_t *)tensor->data, err);
 }
 
 // Reads the entry of the weight whose name is the first `len` bytes of `stem`.
@@ -217,8 +151,8 @@ static imx_status read_gguf_entry(imx_imatrix *imatrix, const imx_gguf *gguf, co
     const imx_gguf_tensor *in_sum2;
     const imx_gguf_tensor *counts;
     imx_imatrix_entry *entry;
-    IMX_TRY(find_part(gguf, stem, len, IN_SUM2, &in_sum2, err));
-    IMX_TRY(find_part(gguf, stem, len, COUNTS, &counts, err));
+    IMX_TRY(find_part(gguf, stem, len, IN_SUM2, IMX_TYPE_F32, &in_sum2, err));
+    IMX_TRY(find_part(gguf, stem, len, COUNTS, IMX_TYPE_F32, &counts, err));
     if (counts == NULL) {
         return imx_fail(err, IMX_ERR_FORMAT, "%s: %s is there without its " COUNTS, gguf->path,
                         in_sum2->name);
@@ -226,19 +160,19 @@ static imx_status read_gguf_entry(imx_imatrix *imatrix, const imx_gguf *gguf, co
     const uint64_t n_mats = counts->size_bytes / sizeof(float);
     const uint64_t n_cols = in_sum2->size_bytes / sizeof(float) / n_mats;
     if (in_sum2->size_bytes != n_cols * n_mats * sizeof(float)) {
-        return imx_fail(err, IMX_ERR_FORMAT, "%s: %s does not fit the sizes of its partners",
-                        gguf->path, in_sum2->name);
+        return fail_size(gguf, in_sum2, err);
     }
     IMX_TRY(imx_imatrix_append(imatrix, stem, len, n_cols, n_mats, false, &entry, err));
     load_values(entry->in_sum2, in_sum2);
     load_values(entry->counts, counts);
     IMX_TRY(read_optional(gguf, stem, len, IN_SUM, in_sum2->size_bytes, &entry->in_sum, err));
-    return read_optional(gguf, stem, len, IN_MAX, in_sum2->size_bytes, &entry->in_max, err);
+    IMX_TRY(read_optional(gguf, stem, len, IN_MAX, in_sum2->size_bytes, &entry->in_max, err));
+    return read_covariance(imatrix, gguf, stem, len, entry, err);
 }
 
 // The length of `name` before a suffix that stands only beside sums of squares; 0 when it has none.
 static size_t partner_stem_len(const char *name) {
-    static const char *const suffixes[] = {COUNTS, IN_SUM, IN_MAX};
+    static const char *const suffixes[] = {COUNTS, IN_SUM, IN_MAX, IN_COV};
     size_t len = 0;
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes && len == 0; ++i) {
         len = stem_len(name, suffixes[i]);
@@ -257,7 +191,7 @@ static imx_status visit_tensor(imx_imatrix *imatrix, const imx_gguf *gguf,
         return read_gguf_entry(imatrix, gguf, tensor->name, entry_len, err);
     }
     if (partner_len > 0) {
-        IMX_TRY(find_part(gguf, tensor->name, partner_len, IN_SUM2, &in_sum2, err));
+        IMX_TRY(find_part(gguf, tensor->name, partner_len, IN_SUM2, IMX_TYPE_F32, &in_sum2, err));
     }
     if (in_sum2 == NULL) {
         return imx_fail(err, IMX_ERR_FORMAT, "%s: %s is there without its " IN_SUM2, gguf->path,
@@ -275,6 +209,8 @@ static imx_status parse_gguf(imx_imatrix *imatrix, const uint8_t *data, size_t s
     for (size_t i = 0; i < gguf->n_tensors; ++i) {
         IMX_TRY_GOTO(done, visit_tensor(imatrix, gguf, &gguf->tensors[i], err));
     }
+    imx_imatrix_sort(imatrix);
+    status = imx_covariance_load_owners(gguf, imatrix, err);
 done:
     imx_gguf_close(gguf);
     return status;
@@ -284,50 +220,75 @@ done:
 // Writing
 
 typedef struct part {
-    const char *name; // of the weight
+    const imx_imatrix_entry *entry;
     const char *suffix;
-    const double *values; // (n_mats, n_cols)
-    uint64_t n_cols;
-    uint64_t n_mats;
+    const double *values; // (dims[1], dims[0]); NULL: the correlations
+    imx_type type;
+    uint64_t dims[3];
 } part;
+
+static part describe_part(const imx_imatrix_entry *entry, const char *suffix, const double *values,
+                          uint64_t n_cols) {
+    return (part){entry, suffix, values, IMX_TYPE_F32, {n_cols, entry->n_mats, 1}};
+}
 
 // Lists the tensors of all entries in file order in parts[MAX_PARTS * n_entries] and returns their
 // number.
-static size_t list_parts(const imx_imatrix *imatrix, part *parts) {
+static size_t list_parts(const imx_imatrix *imatrix, const size_t *owners, part *parts) {
     size_t n = 0;
     for (size_t i = 0; i < imatrix->n_entries; ++i) {
         const imx_imatrix_entry *e = &imatrix->entries[i];
-        parts[n++] = (part){e->name, IN_SUM2, e->in_sum2, e->n_cols, e->n_mats};
-        parts[n++] = (part){e->name, COUNTS, e->counts, 1, e->n_mats};
+        parts[n++] = describe_part(e, IN_SUM2, e->in_sum2, e->n_cols);
+        parts[n++] = describe_part(e, COUNTS, e->counts, 1);
         if (e->in_sum != NULL) {
-            parts[n++] = (part){e->name, IN_SUM, e->in_sum, e->n_cols, e->n_mats};
+            parts[n++] = describe_part(e, IN_SUM, e->in_sum, e->n_cols);
         }
         if (e->in_max != NULL) {
-            parts[n++] = (part){e->name, IN_MAX, e->in_max, e->n_cols, e->n_mats};
+            parts[n++] = describe_part(e, IN_MAX, e->in_max, e->n_cols);
+        }
+        if (e->in_cov != NULL && owners[i] == i) {
+            parts[n++] = (part){
+                e, IN_COV, NULL, IMX_TYPE_I8, {IMX_COV_PAIRS, e->n_cols / IMX_COV_RUN, e->n_mats}};
         }
     }
     return n;
 }
 
+static uint64_t count_values(const part *p) {
+    return p->dims[0] * p->dims[1] * p->dims[2];
+}
+
 static uint64_t part_bytes(const part *p, uint64_t alignment) {
-    return imx_align_up(p->n_cols * p->n_mats * sizeof(float), alignment);
+    return imx_align_up(imx_type_row_bytes(p->type, count_values(p)), alignment);
+}
+
+// Trailing dimensions of 1 are left out.
+static uint32_t count_dims(const part *p) {
+    uint32_t n = 3;
+    while (n > 1 && p->dims[n - 1] == 1) {
+        --n;
+    }
+    return n;
 }
 
 static imx_status add_part(imx_gguf_builder *builder, const part *p, imx_error *err) {
     char name[LLAMA_MAX_NAME];
-    const int len = snprintf(name, sizeof name, "%s%s", p->name, p->suffix);
+    const int len = snprintf(name, sizeof name, "%s%s", p->entry->name, p->suffix);
     if (len < 0 || len >= LLAMA_MAX_NAME) {
         return imx_fail(err, IMX_ERR_UNSUPPORTED,
                         "%s%s: the name is longer than the %d bytes that llama.cpp reads; write "
                         "the dat format instead",
-                        p->name, p->suffix, LLAMA_MAX_NAME - 1);
+                        p->entry->name, p->suffix, LLAMA_MAX_NAME - 1);
     }
-    const uint64_t dims[] = {p->n_cols, p->n_mats};
-    return imx_gguf_add_tensor(builder, name, IMX_TYPE_F32, p->n_mats > 1 ? 2 : 1, dims, err);
+    return imx_gguf_add_tensor(builder, name, p->type, count_dims(p), p->dims, err);
 }
 
 static void store_values(uint8_t *bytes, const part *p) {
-    for (uint64_t i = 0; i < p->n_cols * p->n_mats; ++i) {
+    if (p->values == NULL) {
+        imx_covariance_pack(p->entry, (int8_t *)bytes);
+        return;
+    }
+    for (uint64_t i = 0; i < count_values(p); ++i) {
         const float value = (float)p->values[i];
         memcpy(bytes + i * sizeof value, &value, sizeof value);
     }
@@ -360,18 +321,22 @@ static imx_status serialize_gguf(const imx_imatrix *imatrix, uint8_t **bytes, si
                                  imx_error *err) {
     imx_gguf_builder *builder;
     part *parts = NULL;
+    size_t *owners = NULL; // (n_entries)
     IMX_TRY(imx_gguf_builder_new(&builder, err));
     imx_status status;
+    IMX_TRY_GOTO(done, imx_covariance_owners(imatrix, &owners, err));
     IMX_TRY_GOTO(done,
                  imx_alloc_zeroed(&parts, MAX_PARTS * imatrix->n_entries, sizeof *parts, err));
     IMX_TRY_GOTO(done, store_keys(builder, imatrix, err));
-    const size_t n_parts = list_parts(imatrix, parts);
+    IMX_TRY_GOTO(done, imx_covariance_store_owners(builder, imatrix, owners, err));
+    const size_t n_parts = list_parts(imatrix, owners, parts);
     for (size_t i = 0; i < n_parts; ++i) {
         IMX_TRY_GOTO(done, add_part(builder, &parts[i], err));
     }
     status = assemble(builder, parts, n_parts, bytes, size_bytes, err);
 done:
     free(parts);
+    free(owners);
     imx_gguf_builder_free(builder);
     return status;
 }

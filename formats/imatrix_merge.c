@@ -3,7 +3,8 @@
 // A mean over two texts is the sum of both sums over the sum of both counts, so that merging what
 // two halves of a text gave is what the whole would have given, to the rounding of the files. A
 // weight scales sums and counts alike: it changes what a part has to say against the others, not
-// its mean.
+// its mean. Products of columns are means already, and are weighed by the counts that are behind
+// them.
 
 #include "formats/imatrix_merge.h"
 
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/imatrix_covariance.h"
 #include "formats/memory.h"
 
 // ---- entries -----------------------------------------------------------------------------------
@@ -67,6 +69,78 @@ static imx_status merge_entry(imx_imatrix *out, const imx_imatrix_entry *from, c
     add_scaled(into->counts, from->counts, from->n_mats, scale);
     add_optional(&into->in_sum, from->in_sum, n, scale);
     raise_maxima(&into->in_max, from->in_max, n);
+    return IMX_OK;
+}
+
+// ---- products of columns -----------------------------------------------------------------------
+
+// What a count of the part adds to one of the whole.
+static double scale_of(const imx_imatrix *out, const imx_merge_part *part) {
+    return part->weight * (part->imatrix->chunk_size > 1 ? 1 : out->chunk_size);
+}
+
+// Whether all parts that have the weight have its products, and those with `owner`, another weight
+// unless it is NULL, as well.
+static bool all_have_products(const imx_merge_part *parts, size_t n_parts, const char *name,
+                              const char *owner) {
+    bool have = true;
+    for (size_t i = 0; i < n_parts; ++i) {
+        const imx_imatrix_entry *entry = imx_imatrix_find(parts[i].imatrix, name);
+        const imx_imatrix_entry *other =
+            owner != NULL ? imx_imatrix_find(parts[i].imatrix, owner) : entry;
+        const bool is_in_both = entry != NULL && other != NULL && entry->in_cov != NULL &&
+                                entry->in_cov == other->in_cov;
+        have = have && (is_in_both || (entry == NULL && other == NULL));
+    }
+    return have;
+}
+
+static void add_products(const imx_imatrix_entry *into, const imx_imatrix_entry *from,
+                         double scale) {
+    const uint64_t n = imx_covariance_len(into->n_cols);
+    for (uint64_t mat = 0; mat < into->n_mats; ++mat) {
+        const double rows = scale * from->counts[mat];
+        const float share = rows > 0 ? (float)(rows / into->counts[mat]) : 0.0f;
+        const float *products = imx_covariance_of(from, mat);
+        float *sums = imx_covariance_of(into, mat);
+        for (uint64_t i = 0; i < n; ++i) {
+            sums[i] += share * products[i];
+        }
+    }
+}
+
+static imx_status average_products(imx_imatrix *out, imx_imatrix_entry *entry,
+                                   const imx_merge_part *parts, size_t n_parts, imx_error *err) {
+    IMX_TRY(imx_imatrix_add_covariance(out, entry, err));
+    for (size_t i = 0; i < n_parts; ++i) {
+        const imx_imatrix_entry *from = imx_imatrix_find(parts[i].imatrix, entry->name);
+        if (from != NULL) {
+            add_products(entry, from, scale_of(out, &parts[i]));
+        }
+    }
+    return IMX_OK;
+}
+
+// The entries of `out` have their counts. Weights share their products where they do in every part;
+// `owners` says which do in the first.
+static imx_status merge_products(imx_imatrix *out, const imx_merge_part *parts, size_t n_parts,
+                                 const size_t *owners, imx_error *err) {
+    const imx_imatrix *first = parts[0].imatrix;
+    for (size_t i = 0; i < out->n_entries; ++i) {
+        imx_imatrix_entry *entry = &out->entries[i];
+        const imx_imatrix_entry *in_first = imx_imatrix_find(first, entry->name);
+        const char *owner =
+            in_first != NULL ? first->entries[owners[in_first - first->entries]].name : entry->name;
+        if (!all_have_products(parts, n_parts, entry->name, NULL)) {
+            continue;
+        }
+        if (strcmp(owner, entry->name) != 0 &&
+            all_have_products(parts, n_parts, entry->name, owner)) {
+            entry->in_cov = imx_imatrix_find(out, owner)->in_cov;
+        } else {
+            IMX_TRY(average_products(out, entry, parts, n_parts, err));
+        }
+    }
     return IMX_OK;
 }
 
@@ -138,8 +212,8 @@ static imx_status merge_origins(imx_imatrix_origin *out, const imx_merge_part *p
                         err));
     IMX_TRY(copy_agreed(&out->model_hash, parts, n_parts, offsetof(imx_imatrix_origin, model_hash),
                         err));
-    IMX_TRY(copy_agreed(&out->precision, parts, n_parts, offsetof(imx_imatrix_origin, precision),
-                        err));
+    IMX_TRY(
+        copy_agreed(&out->precision, parts, n_parts, offsetof(imx_imatrix_origin, precision), err));
     if (options_agree(parts, n_parts)) {
         out->has_options = true;
         out->parse_special = parts[0].imatrix->origin.parse_special;
@@ -153,14 +227,12 @@ static imx_status merge_origins(imx_imatrix_origin *out, const imx_merge_part *p
 static imx_status merge_part(imx_imatrix *out, const imx_merge_part *part, bool has_sources,
                              imx_error *err) {
     const imx_imatrix *from = part->imatrix;
-    const double rows_per_count = from->chunk_size > 1 ? 1 : out->chunk_size;
     if (!(part->weight > 0.0 && isfinite(part->weight))) {
         return imx_fail(err, IMX_ERR_ARGUMENT, "%s: the weight %g is no number above 0", part->path,
                         part->weight);
     }
     for (size_t i = 0; i < from->n_entries; ++i) {
-        IMX_TRY(
-            merge_entry(out, &from->entries[i], part->path, part->weight * rows_per_count, err));
+        IMX_TRY(merge_entry(out, &from->entries[i], part->path, scale_of(out, part), err));
     }
     IMX_TRY(merge_texts(out, part, has_sources, err));
     IMX_TRY(append_left_out(&out->origin, from, out->chunk_count, err));
@@ -185,7 +257,14 @@ static imx_status merge_parts(imx_imatrix *out, const imx_merge_part *parts, siz
     for (size_t i = 0; i < n_parts; ++i) {
         IMX_TRY(merge_part(out, &parts[i], has_sources, err));
     }
-    return merge_origins(&out->origin, parts, n_parts, err);
+    IMX_TRY(merge_origins(&out->origin, parts, n_parts, err));
+    size_t *owners; // (entries of the first part)
+    imx_status status = imx_covariance_owners(parts[0].imatrix, &owners, err);
+    if (status == IMX_OK) {
+        status = merge_products(out, parts, n_parts, owners, err);
+    }
+    free(owners);
+    return status;
 }
 
 imx_status imx_imatrix_merge(imx_imatrix **out, const imx_merge_part *parts, size_t n_parts,

@@ -14,9 +14,9 @@ typedef struct imx_merge_part {
 } imx_merge_part;
 
 // Sums and counts of the parts (n_parts >= 1) times their weights add up, maxima are maximal; a
-// weight that only some parts have is taken from these. Sums and maxima of inputs stay where all
-// parts that have the weight have them. The texts stand one behind another, their weights scaled;
-// what the origins do not agree on is left out.
+// weight that only some parts have is taken from these. Sums, maxima and products of inputs stay
+// where all parts that have the weight have them. The texts stand one behind another, their weights
+// scaled; what the origins do not agree on is left out.
 //
 // A part that does not say its chunk size (1: a .dat, which counts chunks) counts as if its chunks
 // were as large as the largest of the others.

@@ -57,6 +57,7 @@ static void count_entry(const imx_imatrix_entry *entry, imatrix_file_info *info)
     const uint64_t n_unseen = imx_count_matrices_unseen(entry);
     const bool has_data = n_unseen < entry->n_mats;
     info->n_with_sums += entry->in_sum != NULL || entry->in_max != NULL;
+    info->n_with_products += entry->in_cov != NULL;
     info->n_with_experts += entry->n_mats > 1;
     info->n_without_data += !has_data;
     info->n_unseen_experts += has_data ? n_unseen : 0;

@@ -156,6 +156,7 @@ void imatrix_quantizer_totals(const imatrix_quantizer *quantizer, imatrix_plan_t
     for (size_t i = 0; i < plan->n_items; ++i) {
         totals->source_bytes += plan->items[i].source->size_bytes;
         totals->n_with_statistics += plan->items[i].statistics != NULL;
+        totals->n_with_covariance += plan->items[i].feeds_back;
         totals->n_lacking_statistics += plan->items[i].lacks_statistics;
         totals->n_starved += plan->items[i].n_starved;
     }
@@ -182,6 +183,7 @@ void imatrix_quantizer_tensor(const imatrix_quantizer *quantizer, size_t i,
         .is_copied = item->is_copied,
         .is_fallback = item->is_fallback,
         .has_statistics = item->statistics != NULL,
+        .has_covariance = item->feeds_back,
         .lacks_statistics = item->lacks_statistics,
         .n_starved = item->n_starved,
         .weighted_error =

@@ -148,8 +148,10 @@ typedef struct imatrix_collect_options {
     bool perplexity;     // compute the text's perplexity on the way; default false
     bool all_experts;    // statistics of experts are of all tokens, not only of those that they are
                          // sent by the router; nothing else changes; default false
-    bool parse_special;  // special tokens written in the text become their ids, except in the
-                         // "messages" of JSONL; default false
+    bool covariance; // mean products of columns too, of each whole run of 256, for quantizing with
+                     // feedback inside a super-block; default false
+    bool parse_special; // special tokens written in the text become their ids, except in the
+                        // "messages" of JSONL; default false
     imatrix_precision precision; // default FAST on a processor with a matrix unit, else EXACT,
                                  // which there costs the same
     int n_threads;               // 0 = all processors (default)
@@ -259,9 +261,11 @@ typedef struct imatrix_quantize_options {
     size_t n_included;                  // these
     const char *const *exclude_weights; // (n_excluded) never for names that contain one of these
     size_t n_excluded;
-    const char *missing;   // tensors without: "neutral" (default), "fail", or the type they get
-    uint32_t prior_tokens; // experts that saw few tokens lean on the tensor's mean as if it had
-                           // been seen so often; default 16, 0 = not at all
+    bool ignore_covariance; // do not let errors pay for each other where the imatrix has products
+                            // of columns (`collect --covariance`) to tell how; default false
+    const char *missing;    // tensors without: "neutral" (default), "fail", or the type they get
+    uint32_t prior_tokens;  // experts that saw few tokens lean on the tensor's mean as if it had
+                            // been seen so often; default 16, 0 = not at all
 
     // The file.
     const char *const *key_overrides; // (n_key_overrides) "KEY=TYPE:VALUE"
@@ -289,6 +293,7 @@ typedef struct imatrix_tensor_plan {
     bool is_copied;        // bytes pass through unchanged
     bool is_fallback;      // the recipe's type does not fit this row length
     bool has_statistics;   // the imatrix is used for it
+    bool has_covariance;   // its products of columns too
     bool lacks_statistics; // an imatrix was given but has nothing for this tensor
     uint64_t n_starved;    // experts that saw fewer tokens than prior_tokens
     double weighted_error; // after a run: importance-weighted relative squared error, sum w(x-q)² /
@@ -304,6 +309,7 @@ typedef struct imatrix_plan_totals {
     double bits_per_weight;
     uint64_t n_imatrix_entries; // in the imatrix file; 0 without one
     uint64_t n_with_statistics;
+    uint64_t n_with_covariance;
     uint64_t n_lacking_statistics;
     uint64_t n_unguided;   // tensors in layers that become Q2_K without statistics
     uint64_t n_starved;    // experts that saw fewer tokens than prior_tokens
@@ -557,6 +563,7 @@ typedef struct imatrix_file_info {
 
     // What it holds beyond means, for the formats that cannot: see imatrix_file_write.
     uint64_t n_with_sums;      // weights with sums and maxima of inputs
+    uint64_t n_with_products;  // weights with products of columns (`covariance` of collect)
     uint64_t n_with_experts;   // weights with a count for every expert
     uint64_t n_without_data;   // weights that have seen nothing
     uint64_t n_unseen_experts; // of weights that have seen something

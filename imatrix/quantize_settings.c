@@ -147,6 +147,7 @@ imx_status imx_quantize_settings_init(imx_quantize_settings *settings,
     plan->pruned_layers = options->prune_layers;
     plan->n_pruned = options->n_pruned;
     plan->prior_tokens = options->prior_tokens;
+    plan->ignore_products = options->ignore_covariance;
     plan->keep_split = options->keep_split;
     plan->split_max_bytes = options->split_max_bytes;
     IMX_TRY(parse_optional_type(&plan->output_type, options->output_type, "output type", err));
@@ -156,7 +157,7 @@ imx_status imx_quantize_settings_init(imx_quantize_settings *settings,
     IMX_TRY(parse_overrides(settings, options, err));
 
     settings->encode =
-        (imx_encode_options){(imx_effort)options->effort, (imx_weighting)options->weighting};
+        (imx_encode_options){(imx_effort)options->effort, (imx_weighting)options->weighting, NULL};
     settings->keys.encode = settings->encode;
     settings->keys.hide_imatrix = options->hide_imatrix;
     return parse_key_overrides(settings, options, err);

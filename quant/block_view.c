@@ -24,16 +24,23 @@ static int exponent_above(float value) {
     return exponent < LARGEST_EXPONENT ? exponent : LARGEST_EXPONENT;
 }
 
-bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t n,
-                    const imx_importance *importance, imx_emphasis emphasis) {
-    const float max = largest_magnitude(row + first, n);
+bool imx_scale_weights(const float *weights, size_t n, int *exponent, float *x) {
+    const float max = largest_magnitude(weights, n);
     if (max <= 0.5f * SMALLEST_HALF) {
         return false;
     }
-    view->exponent = exponent_above(max);
-    const imx_lanes scale = imx_lanes_all(imx_power_of_two(-view->exponent));
+    *exponent = exponent_above(max);
+    const imx_lanes scale = imx_lanes_all(imx_power_of_two(-*exponent));
     for (size_t j = 0; j < n; j += IMX_N_LANES) {
-        imx_lanes_store(view->x + j, imx_lanes_mul(imx_lanes_load(row + first + j), scale));
+        imx_lanes_store(x + j, imx_lanes_mul(imx_lanes_load(weights + j), scale));
+    }
+    return true;
+}
+
+bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t n,
+                    const imx_importance *importance, imx_emphasis emphasis) {
+    if (!imx_scale_weights(row + first, n, &view->exponent, view->x)) {
+        return false;
     }
     imx_weigh_block(view->x, n, importance, first, emphasis, view->w);
     return true;

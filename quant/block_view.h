@@ -25,8 +25,13 @@ static inline float imx_power_of_two(int exponent) {
     return imx_f32_from_bits((uint32_t)(exponent + 127) << 23);
 }
 
-// Prepares `n` (<= 256, a multiple of 16) weights from column `first` of a row. False when all of
-// them are nearer to zero than to the smallest value a block can hold: it is then coded as zeros.
+// Scales `n` (a multiple of 16) weights as a view has them, x = weight · 2^-exponent. False,
+// *exponent and x untouched, when all of them are nearer to zero than to the smallest value a block
+// can hold.
+bool imx_scale_weights(const float *weights, size_t n, int *exponent, float *x);
+
+// Prepares `n` (<= 256, a multiple of 16) weights from column `first` of a row. False when
+// they cannot be scaled: the block is then coded as zeros.
 bool imx_view_block(imx_block_view *view, const float *row, size_t first, size_t n,
                     const imx_importance *importance, imx_emphasis emphasis);
 

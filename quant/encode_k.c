@@ -7,6 +7,7 @@
 
 #include "formats/blocks.h"
 #include "quant/encode_internal.h"
+#include "quant/feedback.h"
 #include "quant/search_affine.h"
 #include "quant/search_symmetric.h"
 
@@ -156,6 +157,28 @@ static const k_type q6_k = {
     .pack = pack_q6_k,
 };
 
+// Lets the errors of the super-block at `x` pay for each other.
+static void feed_back(const imx_super_shape *shape, const float *x, const imx_run_metric *metric,
+                      imx_super_block *chosen) {
+    const imx_run_shape run_shape = {
+        .n_groups = shape->n_groups,
+        .n_halves = 1,
+        .codes = shape->codes,
+        .scales = shape->scales,
+        .mins = shape->mins,
+    };
+    imx_coded_run run = {.d = {chosen->d}, .dmin = {chosen->dmin}};
+    memcpy(run.scales, chosen->scales, sizeof run.scales);
+    memcpy(run.mins, chosen->mins, sizeof run.mins);
+    memcpy(run.levels, chosen->codes, sizeof run.levels);
+    imx_feed_back(&run, &run_shape, x, metric);
+    chosen->d = run.d[0];
+    chosen->dmin = run.dmin[0];
+    memcpy(chosen->scales, run.scales, sizeof run.scales);
+    memcpy(chosen->mins, run.mins, sizeof run.mins);
+    memcpy(chosen->codes, run.levels, sizeof run.levels);
+}
+
 static void encode(const k_type *type, const float *row, size_t n_cols,
                    const imx_importance *importance, const imx_encode_options *options,
                    uint8_t *out) {
@@ -165,6 +188,10 @@ static void encode(const k_type *type, const float *row, size_t n_cols,
         imx_super_block chosen = {0};
         if (imx_view_block(&view, row, first, IMX_SUPER_BLOCK_LEN, importance, emphasis)) {
             type->search(&view, &type->shape, options->effort, &chosen);
+            if (options->metrics != NULL) {
+                feed_back(&type->shape, row + first, &options->metrics[first / IMX_COV_RUN],
+                          &chosen);
+            }
         }
         type->pack(&chosen, out);
         out += type->block_bytes;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // All threads take rows of a run: each decodes a source row, checks it, encodes it into the run's
-// result and measures what that cost. What a thread needs is two rows.
+// result and measures what that cost. What a thread needs is two rows. Rows of a matrix share the
+// metrics that its errors are counted by (quant/run_metric.h), which are made when it is entered.
 //
 // Rows are independent and every row's sums are its own, added up in row order afterwards: neither
 // the bytes nor the losses depend on the number of threads.
@@ -46,6 +47,10 @@ struct imx_encode_stage {
     size_t source_row_bytes;
     size_t result_row_bytes;
     float *diagonals; // (n_mats, n_cols) importance; NULL = uniform
+
+    // Of the matrix whose rows are being encoded.
+    uint64_t mat;
+    imx_run_metric *metrics; // (n_cols / IMX_COV_RUN of the longest row that has them)
 };
 
 // ---- rows --------------------------------------------------------------------------------------
@@ -59,7 +64,7 @@ static bool encode_one_row(const imx_encode_stage *stage, uint64_t first_row, ui
     float *x = scratch;
     float *decoded = scratch + n_cols;
     uint8_t *result = results + r * stage->result_row_bytes;
-    imx_importance importance = {IMX_IMPORTANCE_UNIFORM, NULL};
+    imx_importance importance = {.kind = IMX_IMPORTANCE_UNIFORM};
     if (stage->diagonals != NULL) {
         importance.kind = IMX_IMPORTANCE_DIAGONAL;
         importance.diagonal = stage->diagonals + row / tensor->dims[1] * n_cols;
@@ -74,15 +79,15 @@ static bool encode_one_row(const imx_encode_stage *stage, uint64_t first_row, ui
     return true;
 }
 
-// Encodes a run; returns its first bad row, or n_rows when all are sound.
-static uint64_t encode_rows(const imx_encode_stage *stage, uint64_t first_row, uint64_t n_rows,
-                            uint8_t *results) {
+// Encodes rows [begin, end) of a run; returns the first bad one, or `end` when all are sound.
+static uint64_t encode_rows(const imx_encode_stage *stage, uint64_t first_row, uint64_t begin,
+                            uint64_t end, uint8_t *results) {
     const int chunk_rows = (int)(CHUNK_WEIGHTS / stage->n_cols) + 1;
-    uint64_t bad_row = n_rows;
+    uint64_t bad_row = end;
 #pragma omp parallel for schedule(dynamic, chunk_rows) num_threads(stage->n_threads)               \
     reduction(min                                                                                  \
               : bad_row)
-    for (uint64_t r = 0; r < n_rows; ++r) {
+    for (uint64_t r = begin; r < end; ++r) {
         float *scratch = stage->rows + (size_t)omp_get_thread_num() * 2 * stage->n_cols;
         if (!encode_one_row(stage, first_row, r, results, scratch) && r < bad_row) {
             bad_row = r;
@@ -91,10 +96,46 @@ static uint64_t encode_rows(const imx_encode_stage *stage, uint64_t first_row, u
     return bad_row;
 }
 
+// ---- matrices ----------------------------------------------------------------------------------
+
+// Makes the metrics of a matrix, unless they are there.
+static void enter_matrix(imx_encode_stage *stage, uint64_t mat) {
+    if (mat == stage->mat) {
+        return;
+    }
+    const float *products = imx_item_products(stage->item, mat);
+    stage->mat = mat;
+    stage->options.metrics = products != NULL ? stage->metrics : NULL;
+    if (products != NULL) {
+        const size_t n_runs = stage->n_cols / IMX_COV_RUN;
+#pragma omp parallel for schedule(dynamic) num_threads(stage->n_threads)
+        for (size_t i = 0; i < n_runs; ++i) {
+            imx_run_metric_init(&stage->metrics[i], products + i * IMX_COV_PAIRS);
+        }
+    }
+}
+
+// Where the rows of a run end that share the present metrics.
+static uint64_t end_of_matrix(const imx_encode_stage *stage, uint64_t first_row, uint64_t n_rows) {
+    if (!stage->item->feeds_back) {
+        return n_rows;
+    }
+    const uint64_t mat_rows = stage->item->source->dims[1];
+    const uint64_t end = (stage->mat + 1) * mat_rows - first_row;
+    return end < n_rows ? end : n_rows;
+}
+
 imx_status imx_encode_stage_run(imx_encode_stage *stage, uint64_t first_row, uint64_t n_rows,
                                 uint8_t *result, imx_tensor_loss *loss, imx_error *err) {
     const imx_gguf_tensor *tensor = stage->item->source;
-    const uint64_t bad_row = encode_rows(stage, first_row, n_rows, result);
+    uint64_t bad_row = n_rows;
+    for (uint64_t row = 0; row < n_rows && bad_row == n_rows;) {
+        enter_matrix(stage, (first_row + row) / tensor->dims[1]);
+        const uint64_t end = end_of_matrix(stage, first_row, n_rows);
+        const uint64_t bad = encode_rows(stage, first_row, row, end, result);
+        bad_row = bad < end ? bad : n_rows;
+        row = end;
+    }
     if (bad_row < n_rows) {
         return imx_fail(
             err, IMX_ERR_FORMAT,
@@ -125,6 +166,7 @@ static imx_status gather_importance(imx_encode_stage *stage, imx_error *err) {
 imx_status imx_encode_stage_begin(imx_encode_stage *stage, const imx_plan_item *item,
                                   imx_error *err) {
     stage->item = item;
+    stage->mat = UINT64_MAX;
     stage->encoder = imx_encoder_of(item->type);
     stage->decode_source = imx_type_traits_of(item->source->type)->decode;
     stage->decode_result = imx_type_traits_of(item->type)->decode;
@@ -154,6 +196,7 @@ static imx_status allocate(imx_encode_stage *stage, const imx_plan *plan, imx_er
     size_t n_cols = 0;
     size_t n_rows = 0;
     size_t n_importances = 0;
+    size_t n_metrics = 0;
     for (size_t i = 0; i < plan->n_items; ++i) {
         const imx_plan_item *item = &plan->items[i];
         if (!item->is_copied) {
@@ -166,12 +209,16 @@ static imx_status allocate(imx_encode_stage *stage, const imx_plan *plan, imx_er
                 n_importances =
                     max_size(n_importances, (size_t)imx_gguf_tensor_mats(item->source) * item_cols);
             }
+            if (item->feeds_back) {
+                n_metrics = max_size(n_metrics, item_cols / IMX_COV_RUN);
+            }
             stage->run_bytes = max_size(stage->run_bytes, run_rows * row_bytes);
         }
     }
     const size_t n_thread_rows = (size_t)stage->n_threads * 2;
-    stage->memory_bytes =
-        (n_thread_rows * n_cols + n_importances) * sizeof(float) + n_rows * sizeof *stage->losses;
+    stage->memory_bytes = (n_thread_rows * n_cols + n_importances) * sizeof(float) +
+                          n_rows * sizeof *stage->losses + n_metrics * sizeof *stage->metrics;
+    IMX_TRY(imx_alloc_aligned(&stage->metrics, n_metrics, sizeof *stage->metrics, err));
     IMX_TRY(imx_alloc_aligned(&stage->rows, n_thread_rows, n_cols * sizeof(float), err));
     return imx_alloc_zeroed(&stage->losses, n_rows, sizeof *stage->losses, err);
 }
@@ -209,6 +256,7 @@ size_t imx_encode_stage_run_bytes(const imx_encode_stage *stage) {
 void imx_encode_stage_close(imx_encode_stage *stage) {
     if (stage != NULL) {
         free(stage->diagonals);
+        free(stage->metrics);
         free(stage->rows);
         free(stage->losses);
         free(stage);

@@ -5,7 +5,9 @@
 //
 //     sum_j w_j · (x_j - decode(blocks)_j)²
 //
-// is small, where w_j comes from the importance of column j (quant/weighting.h).
+// is small, where w_j comes from the importance of column j (quant/weighting.h); or, where it is
+// known how columns move together, so that the errors of 256 weights cost little together
+// (quant/feedback.h).
 //
 // The searches are compiled once for every instruction set (quant/isa_names.h) and give the same
 // bytes with each.
@@ -13,22 +15,27 @@
 #ifndef IMX_QUANT_ENCODER_H
 #define IMX_QUANT_ENCODER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "formats/error.h"
 #include "formats/importance.h"
 #include "quant/effort.h"
+#include "quant/run_metric.h"
 #include "quant/weighting.h"
 
 // How to encode; all zero is the default.
 typedef struct imx_encode_options {
     imx_effort effort;
     imx_weighting weighting;
+    const imx_run_metric *metrics; // (n_cols / IMX_COV_RUN) of the row's matrix: errors in the runs
+                                   // that types with grids have may pay for each other; or NULL
 } imx_encode_options;
 
 typedef struct imx_encoder {
-    uint32_t type; // an imx_type
+    uint32_t type;   // an imx_type
+    bool feeds_back; // uses imx_encode_options.metrics
 
     // Encodes one row of `n_cols` weights (a multiple of the type's block length, all finite) into
     // `blocks` (imx_type_row_bytes bytes, at an even address). No state, no threads: rows are

@@ -36,6 +36,12 @@
 #include <float.h>
 #include <math.h>
 
+#include "formats/imatrix_covariance.h"
+
+// Of a matrix whose products are used: twice the columns of a run. With fewer, chance correlations
+// are as large as real ones.
+#define MIN_TOKENS (2.0 * IMX_COV_RUN)
+
 // The mean of expert `mat` over tokens and columns; 0 when it saw nothing.
 static double level_of(const imx_imatrix_entry *entry, uint64_t mat) {
     const double *sums = entry->in_sum2 + mat * entry->n_cols;
@@ -104,4 +110,26 @@ void imx_item_importance(const imx_plan_item *item, float *importance) {
             *q = (float)fmin(value, FLT_MAX);
         }
     }
+}
+
+// ---- products ----------------------------------------------------------------------------------
+
+static bool knows_products(const imx_imatrix_entry *entry, uint64_t mat) {
+    return entry->counts[mat] >= MIN_TOKENS;
+}
+
+bool imx_has_products(const imx_imatrix_entry *entry, const imx_gguf_tensor *tensor) {
+    bool is_known = false;
+    for (uint64_t mat = 0; entry->in_cov != NULL && mat < entry->n_mats; ++mat) {
+        is_known = is_known || knows_products(entry, mat);
+    }
+    return is_known && entry->n_cols == imx_gguf_tensor_cols(tensor) &&
+           entry->n_mats == imx_gguf_tensor_mats(tensor) && entry->n_cols >= IMX_COV_RUN;
+}
+
+const float *imx_item_products(const imx_plan_item *item, uint64_t mat) {
+    if (!item->feeds_back || !knows_products(item->statistics, mat)) {
+        return NULL;
+    }
+    return imx_covariance_of(item->statistics, mat);
 }

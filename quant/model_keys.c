@@ -154,9 +154,21 @@ static imx_status set_imatrix_keys(imx_gguf_builder *builder, const imx_plan_opt
                                   err);
 }
 
+static bool feeds_back(const imx_plan *plan) {
+    size_t i = 0;
+    while (i < plan->n_items && !plan->items[i].feeds_back) {
+        ++i;
+    }
+    return i < plan->n_items;
+}
+
 // How the statistics were used.
-static imx_status set_statistics_keys(imx_gguf_builder *builder, const imx_plan_options *options,
+static imx_status set_statistics_keys(imx_gguf_builder *builder, const imx_plan *plan,
                                       imx_error *err) {
+    const imx_plan_options *options = &plan->options;
+    if (feeds_back(plan)) {
+        IMX_TRY(imx_gguf_set_bool(builder, "imatrix.quantize.covariance", true, err));
+    }
     IMX_TRY(imx_gguf_set_u32(builder, "imatrix.quantize.prior_tokens", options->prior_tokens, err));
     if (options->n_included > 0) {
         IMX_TRY(imx_gguf_set_str_array(builder, "imatrix.quantize.include_weights",
@@ -195,8 +207,9 @@ static imx_status set_tensor_types(imx_gguf_builder *builder, const imx_plan_opt
     return status;
 }
 
-static imx_status set_origin(imx_gguf_builder *builder, const imx_plan_options *plan_options,
+static imx_status set_origin(imx_gguf_builder *builder, const imx_plan *plan,
                              const imx_key_options *options, imx_error *err) {
+    const imx_plan_options *plan_options = &plan->options;
     const struct {
         const char *key;
         const char *value;
@@ -212,7 +225,7 @@ static imx_status set_origin(imx_gguf_builder *builder, const imx_plan_options *
     }
     if (plan_options->imatrix != NULL) {
         IMX_TRY(set_imatrix_keys(builder, plan_options, options, err));
-        IMX_TRY(set_statistics_keys(builder, plan_options, err));
+        IMX_TRY(set_statistics_keys(builder, plan, err));
     }
     return plan_options->n_overrides > 0 ? set_tensor_types(builder, plan_options, err) : IMX_OK;
 }
@@ -230,7 +243,7 @@ imx_status imx_model_keys_set(imx_gguf_builder *builder, const imx_gguf *source,
         IMX_TRY(imx_gguf_set_u32(builder, "general.file_type",
                                  imx_recipe_file_type(plan_options->recipe), err));
     }
-    IMX_TRY(set_origin(builder, plan_options, options, err));
+    IMX_TRY(set_origin(builder, plan, options, err));
     for (size_t i = 0; i < options->n_overrides; ++i) {
         IMX_TRY(imx_key_override_set(builder, source, &options->overrides[i], err));
     }

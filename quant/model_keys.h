@@ -10,6 +10,7 @@
 //     imatrix.quantize.weighting      str   "auto", "plain" or "sqrt"
 //     imatrix.quantize.tensor_types  [str]  "REGEX=TYPE" as given, when any were
 //     imatrix.quantize.prior_tokens   u32   with an imatrix
+//     imatrix.quantize.covariance     bool  true, when products of columns were used
 //     imatrix.quantize.include_weights, .exclude_weights  [str]  as given, when any were
 //     imatrix.quantize.imatrix_hash   str   of the imatrix file
 //     imatrix.quantize.source_hash    str   of the source

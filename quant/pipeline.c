@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "formats/imatrix_covariance.h"
 #include "formats/memory.h"
 #include "quant/encode_stage.h"
 #include "quant/output_files.h"
@@ -170,14 +171,27 @@ static imx_status pass_item(pipeline *p, size_t shard, size_t i, imx_tensor_loss
 
 // ---- needs -------------------------------------------------------------------------------------
 
+// Floats of the products that an entry does not share with one before it.
+static uint64_t n_own_products(const imx_imatrix *imatrix, size_t i) {
+    const imx_imatrix_entry *entry = &imatrix->entries[i];
+    size_t first = 0;
+    while (imatrix->entries[first].in_cov != entry->in_cov) {
+        ++first;
+    }
+    return entry->in_cov != NULL && first == i ? entry->n_mats * imx_covariance_len(entry->n_cols)
+                                               : 0;
+}
+
 static uint64_t imatrix_memory(const imx_imatrix *imatrix) {
+    uint64_t n_products = 0;
     uint64_t n_sums = 0;
     for (size_t i = 0; imatrix != NULL && i < imatrix->n_entries; ++i) {
         const imx_imatrix_entry *entry = &imatrix->entries[i];
         const uint64_t n_kinds = 1u + (entry->in_sum != NULL) + (entry->in_max != NULL);
         n_sums += n_kinds * entry->n_cols * entry->n_mats;
+        n_products += n_own_products(imatrix, i);
     }
-    return n_sums * sizeof(double);
+    return n_sums * sizeof(double) + n_products * sizeof(float);
 }
 
 imx_status imx_pipeline_measure(imx_pipeline_needs *needs, const imx_plan *plan,

@@ -17,6 +17,8 @@
 #include <string.h>
 
 #include "formats/memory.h"
+#include "quant/encoder.h"
+#include "quant/item_importance.h"
 #include "quant/layer_pruning.h"
 #include "quant/plan_internal.h"
 
@@ -152,6 +154,9 @@ static imx_status plan_item(imx_plan *plan, size_t i, const imx_plan_facts *fact
     plan->n_unguided += item->type == IMX_TYPE_Q2_K && item->statistics == NULL &&
                         imx_layer_of(item->source->name) >= 0;
     IMX_TRY(check_source(item, options->allow_requantize, path, err));
+    item->feeds_back = !options->ignore_products && item->statistics != NULL &&
+                       imx_encoder_of(item->type)->feeds_back &&
+                       imx_has_products(item->statistics, item->source);
     return check_statistics(item, options->missing, err);
 }
 

@@ -51,6 +51,7 @@ typedef struct imx_plan_options {
     size_t n_excluded;
     const uint32_t *pruned_layers; // (n_pruned) layers left out; those behind move up
     size_t n_pruned;
+    bool ignore_products; // of inputs: errors are weighted by the importance of columns alone
     imx_missing missing;
     uint32_t missing_type;
     uint32_t prior_tokens;    // experts lean on the tensor's mean as if it had been seen so often
@@ -73,6 +74,7 @@ typedef struct imx_plan_item {
     const imx_imatrix_entry *statistics; // NULL = uniform importance
     bool lacks_statistics; // an imatrix was given, recipe or user have the tensor quantized, and
                            // the imatrix has nothing for it though it could
+    bool feeds_back;       // the statistics hold products of inputs and the type can use them
     uint32_t prior_tokens; // of the options
     uint64_t n_starved;    // experts of the tensor that saw fewer tokens than that
 } imx_plan_item;

@@ -43,6 +43,7 @@ static const option_row rows[] = {
     {OPTION_TRUE, "drop-tail", 0, FIELD(options.drop_tail), NULL, "leave out chunks shorter than the context, as llama-imatrix does"},
     {OPTION_TRUE, "process-output", 0, FIELD(options.process_output), NULL, "statistics of the output head too"},
     {OPTION_TRUE, "all-experts", 0, FIELD(options.all_experts), NULL, "statistics of every expert from all tokens, not only from those\nthat the router sends it"},
+    {OPTION_TRUE, "covariance", 0, FIELD(options.covariance), NULL, "products of columns too, 256 at a time, for quantize to make good\nan error in one column in others"},
     {OPTION_TRUE, "ppl", 0, FIELD(options.perplexity), NULL, "compute the perplexity of the text on the way"},
     {OPTION_FALSE, "no-ppl", 0, FIELD(options.perplexity), NULL, "do not [default]"},
     {OPTION_CHOICE, "precision", 0, FIELD(precision), "{exact,fast}", "exact: products as in f32; fast: of factors rounded to bf16, several\ntimes as fast on a processor that multiplies these [fast there, else exact]", .choices = precision_names},

@@ -19,6 +19,7 @@ typedef struct quantize_args {
     char *default_path;   // owned; what out_path points to when the user named none
     int effort;
     int weighting;
+    int covariance;
     string_list tensor_types;
     string_list include_weights;
     string_list exclude_weights;
@@ -31,6 +32,7 @@ typedef struct quantize_args {
 
 static const char *const effort_names[] = {"default", "best", NULL};
 static const char *const weighting_names[] = {"auto", "plain", "sqrt", NULL};
+static const char *const covariance_names[] = {"auto", "off", NULL};
 
 #define FIELD(name) offsetof(quantize_args, name)
 
@@ -39,6 +41,7 @@ static const option_row rows[] = {
     {OPTION_STRING, "imatrix", 0, FIELD(options.imatrix_path), "FILE", "statistics of `imatrix collect` or llama-imatrix, any format"},
     {OPTION_CHOICE, "effort", 0, FIELD(effort), "{default,best}", "best: search many times longer for the last per cent", .choices = effort_names},
     {OPTION_CHOICE, "weighting", 0, FIELD(weighting), "{auto,plain,sqrt}", "how much large weights count beyond their importance:\nby type [auto], not at all, or as llama.cpp does", .choices = weighting_names},
+    {OPTION_CHOICE, "covariance", 0, FIELD(covariance), "{auto,off}", "let errors pay for each other where the imatrix was collected\nwith --covariance [auto], or weigh them column by column", .choices = covariance_names},
 
     {OPTION_STRINGS, "tensor-type", 0, FIELD(tensor_types), "REGEX=TYPE", "type of the tensors whose name matches; repeatable,\nthe first match wins"},
     {OPTION_STRING, "tensor-type-file", 0, FIELD(options.tensor_type_file), "FILE", "more of these, separated by white space"},
@@ -165,6 +168,7 @@ static void complete_options(quantize_args *args) {
     imatrix_quantize_options *options = &args->options;
     options->effort = (imatrix_effort)args->effort;
     options->weighting = (imatrix_weighting)args->weighting;
+    options->ignore_covariance = args->covariance == 1;
     options->tensor_types = args->tensor_types.items;
     options->n_tensor_types = args->tensor_types.n;
     options->include_weights = args->include_weights.items;

@@ -143,6 +143,10 @@ static void print_origin(const content *c) {
     if (info->precision != NULL) {
         printf("  products %s\n", info->precision);
     }
+    if (info->n_with_products > 0) {
+        printf("  products of columns for %llu weights\n",
+               (unsigned long long)info->n_with_products);
+    }
     if (info->all_experts) {
         printf("  experts saw all tokens, not only those the router sent them\n");
     }
@@ -211,14 +215,15 @@ static json_t *pack_texts(const content *c) {
 static void print_json(const content *c) {
     const imatrix_file_info *info = &c->info;
     console_print_json(json_pack(
-        "{s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "file",
-        c->path, "format", format_names[info->format], "program", info->program, "model",
+        "{s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}",
+        "file", c->path, "format", format_names[info->format], "program", info->program, "model",
         info->model_name, "model_hash", info->model_hash, "precision", info->precision, "n_chunks",
         (json_int_t)info->n_chunks, "chunk_size", (json_int_t)info->chunk_size, "n_tokens",
         (json_int_t)info->n_tokens, "n_left_out", (json_int_t)info->n_left_out, "digits",
-        (json_int_t)info->digits, "all_experts", info->all_experts, "texts", pack_texts(c),
-        "weights", table_pack(weight_columns, c->weights, info->n_entries, sizeof *c->weights),
-        "layers", table_pack(layer_columns, c->layers, c->n_layers, sizeof *c->layers)));
+        (json_int_t)info->digits, "n_with_products", (json_int_t)info->n_with_products,
+        "all_experts", info->all_experts, "texts", pack_texts(c), "weights",
+        table_pack(weight_columns, c->weights, info->n_entries, sizeof *c->weights), "layers",
+        table_pack(layer_columns, c->layers, c->n_layers, sizeof *c->layers)));
 }
 
 // ---- the command -------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ static const struct {
 } losses[] = {
     {offsetof(imatrix_file_info, n_with_sums), 0,
      "weights lose the sums and maxima of their inputs"},
+    {offsetof(imatrix_file_info, n_with_products), 0, "weights lose the products of their columns"},
     {offsetof(imatrix_file_info, n_with_experts), 0,
      "weights lose the number of tokens that each of their experts saw"},
     {offsetof(imatrix_file_info, n_unseen_experts), 0,

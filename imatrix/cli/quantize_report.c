@@ -60,6 +60,7 @@ static void print_tensor(const imatrix_tensor_plan *tensor) {
     char error[32] = "";
     const char *note = tensor->is_fallback        ? "row length fits no better type"
                        : tensor->lacks_statistics ? "no statistics"
+                       : tensor->has_covariance   ? "covariance"
                        : tensor->has_statistics   ? "imatrix"
                                                   : "";
     format_dims(tensor, dims, sizeof dims);
@@ -86,6 +87,10 @@ static void print_statistics(const imatrix_plan_totals *totals, uint32_t prior_t
     printf("imatrix: %llu entries, used for %llu tensors\n",
            (unsigned long long)totals->n_imatrix_entries,
            (unsigned long long)totals->n_with_statistics);
+    if (totals->n_with_covariance > 0) {
+        printf("covariance: used for %llu of these\n",
+               (unsigned long long)totals->n_with_covariance);
+    }
     if (totals->n_starved > 0) {
         printf("%llu experts saw fewer than %u tokens and lean on the mean of their tensor\n",
                (unsigned long long)totals->n_starved, prior_tokens);
@@ -133,10 +138,11 @@ static json_t *tensor_to_json(const imatrix_tensor_plan *tensor) {
         json_array_append_new(dims, json_integer((json_int_t)tensor->dims[i]));
     }
     json_t *object =
-        json_pack("{s:s, s:o, s:s, s:s, s:I, s:b, s:b, s:b}", "name", tensor->name, "shape", dims,
-                  "source_type", tensor->source_type, "type", tensor->type, "size_bytes",
+        json_pack("{s:s, s:o, s:s, s:s, s:I, s:b, s:b, s:b, s:b}", "name", tensor->name, "shape",
+                  dims, "source_type", tensor->source_type, "type", tensor->type, "size_bytes",
                   (json_int_t)tensor->size_bytes, "has_statistics", tensor->has_statistics,
-                  "lacks_statistics", tensor->lacks_statistics, "is_fallback", tensor->is_fallback);
+                  "has_covariance", tensor->has_covariance, "lacks_statistics",
+                  tensor->lacks_statistics, "is_fallback", tensor->is_fallback);
     if (!isnan(tensor->weighted_error)) {
         json_object_set_new(object, "weighted_error", json_real(tensor->weighted_error));
         json_object_set_new(object, "relative_error", json_real(tensor->relative_error));
@@ -154,11 +160,12 @@ void quantize_report_json(const quantize_report *report) {
         json_array_append_new(tensors, tensor_to_json(&tensor));
     }
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I}", "model",
+        "{s:s, s:s, s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model",
         report->options->model_path, "output", report->out_path, "type", report->options->recipe,
         "n_weights", (json_int_t)totals.n_weights, "size_bytes", (json_int_t)totals.size_bytes,
         "bits_per_weight", totals.bits_per_weight, "n_with_statistics",
-        (json_int_t)totals.n_with_statistics, "n_lacking_statistics",
+        (json_int_t)totals.n_with_statistics, "n_with_covariance",
+        (json_int_t)totals.n_with_covariance, "n_lacking_statistics",
         (json_int_t)totals.n_lacking_statistics, "n_starved", (json_int_t)totals.n_starved,
         "n_shards", (json_int_t)totals.n_shards, "disk_bytes", (json_int_t)totals.disk_bytes,
         "memory_bytes", (json_int_t)totals.memory_bytes);

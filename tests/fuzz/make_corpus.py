@@ -16,7 +16,7 @@ from pathlib import Path
 U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
 SCALARS = {U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i", F32: "f", BOOL: "?",
            U64: "Q", I64: "q", F64: "d"}
-TYPE_F32, TYPE_F16, TYPE_Q8_0 = 0, 1, 8
+TYPE_F32, TYPE_F16, TYPE_Q8_0, TYPE_I8 = 0, 1, 8, 24
 
 
 def text(s):
@@ -97,6 +97,16 @@ SOURCES = [array("imatrix.calibration.source_hashes", STRING, ["0123456789abcdef
            array("imatrix.calibration.source_chunks", U64, [2])]
 
 
+RUN = 256
+WIDE = [(f"{w}.{part}", [n], TYPE_F32, floats(*[1.5] * n)) for w in "kq" for part, n in (("in_sum2", RUN), ("counts", 1))]
+PRODUCTS = [("k.in_cov", [RUN * (RUN + 1) // 2], TYPE_I8, bytes(i * i % 251 for i in range(RUN * (RUN + 1) // 2)))]
+
+
+def shared_products(sharer, owner):
+    return [array("imatrix.calibration.covariance_sharers", STRING, [sharer]),
+            array("imatrix.calibration.covariance_owners", STRING, [owner])]
+
+
 def imatrix_gguf_corpus():
     whole = gguf(KEYS + ORIGIN, DENSE + SUMS + EXPERTS)
     yield "dense", gguf(KEYS, DENSE)
@@ -113,6 +123,9 @@ def imatrix_gguf_corpus():
     yield "nan", gguf(KEYS, [DENSE[0], ("q.counts", [1], TYPE_F32, floats(float("nan")))])
     yield "sources", gguf(KEYS + SOURCES, DENSE)
     yield "sources_too_few", gguf([KEYS[0], array("imatrix.datasets", STRING, [])] + SOURCES, DENSE)
+    yield "products", gguf(KEYS + shared_products("q", "k"), WIDE + PRODUCTS)
+    yield "products_short", gguf(KEYS, WIDE + [("k.in_cov", [RUN], TYPE_I8, bytes(RUN))])
+    yield "products_of_none", gguf(KEYS + shared_products("q", "k"), WIDE)
     yield "dataset_number", gguf([array("imatrix.datasets", U32, [1])] + KEYS[2:], DENSE)
 
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "calib/collect_plan.h"
+#include "formats/importance.h"
 #include "tiny_model.h"
 
 enum { N_TOKENS = 10000, N_CTX = 100, RESIDENT = 5000000 };
@@ -42,6 +43,23 @@ static imx_collect_plan make_plan(imx_collect_demand demand) {
         fail_msg("%s", err.message);
     }
     return plan;
+}
+
+// Eight distinct inputs, of one run of 256 columns each, in two layers.
+static void test_products_of_columns_are_counted(void **state) {
+    (void)state;
+    tiny_model wide = tiny_default;
+    wide.n_embd = 256;
+    wide.n_ff = 300;
+    imx_model *model = tiny_open(&wide);
+    imx_collect_demand demand = make_demand(0);
+    demand.model = model;
+    const uint64_t without = make_plan(demand).memory_bytes;
+    demand.covariance = true;
+    const uint64_t with = make_plan(demand).memory_bytes;
+    assert_true(with >= without + 8 * IMX_COV_PAIRS * sizeof(float));
+    assert_true(with <= without + 8 * IMX_COV_PAIRS * (sizeof(float) + 2));
+    imx_model_close(model);
 }
 
 static void test_memory_shrinks_in_order(void **state) {
@@ -112,6 +130,7 @@ static int close_shared(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_products_of_columns_are_counted),
         cmocka_unit_test(test_memory_shrinks_in_order),
         cmocka_unit_test(test_without_a_file),
         cmocka_unit_test(test_demands_count),

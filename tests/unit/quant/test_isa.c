@@ -14,9 +14,9 @@
 
 #include "formats/tensor_type.h"
 #include "quant/encoder.h"
-#include "random_normal.h"
+#include "random_products.h"
 
-enum { N = 1024, N_BEST = 256, MAX_TYPE = 64 };
+enum { N = 1024, N_RUNS = N / IMX_COV_RUN, N_BEST = 256, MAX_TYPE = 64 };
 
 // ---- rows --------------------------------------------------------------------------------------
 
@@ -91,9 +91,20 @@ static void compare(uint32_t type, imx_isa isa, const char *name, const float ro
     imx_encoder_for(type, IMX_ISA_PLAIN)->encode_row(row, n, importance, options, expected);
     imx_encoder_for(type, isa)->encode_row(row, n, importance, options, blocks);
     if (memcmp(expected, blocks, n_bytes) != 0) {
-        fail_msg("%s of %s weights differs with %s, effort %d, importance %d", imx_type_name(type),
-                 name, imx_isa_name(isa), (int)options->effort, (int)importance->kind);
+        fail_msg("%s of %s weights differs with %s, effort %d, importance %d, metrics %d",
+                 imx_type_name(type), name, imx_isa_name(isa), (int)options->effort,
+                 (int)importance->kind, options->metrics != NULL);
     }
+}
+
+static const imx_run_metric *random_metrics(void) {
+    static imx_run_metric metrics[N_RUNS];
+    static float products[IMX_COV_PAIRS];
+    for (int i = 0; i < N_RUNS; ++i) {
+        random_products(products);
+        imx_run_metric_init(&metrics[i], products);
+    }
+    return metrics;
 }
 
 static void compare_row(imx_isa isa, const char *name, const float row[N],
@@ -110,6 +121,7 @@ static void compare_all(imx_effort effort) {
     float row[N];
     float diagonal[N];
     int n_compared = 0;
+    const imx_encode_options fed_back = {.metrics = random_metrics()};
     for (int isa = IMX_ISA_PLAIN + 1; isa < IMX_ISA_COUNT; ++isa) {
         if (imx_encoder_for(IMX_TYPE_Q4_0, (imx_isa)isa) == NULL) {
             continue;
@@ -126,6 +138,7 @@ static void compare_all(imx_effort effort) {
             compare_row((imx_isa)isa, rows[r].name, row, &importance[r % 2], &options);
             if (effort == IMX_EFFORT_DEFAULT) {
                 compare_row((imx_isa)isa, rows[r].name, row, &importance[1 - r % 2], &options);
+                compare_row((imx_isa)isa, rows[r].name, row, &importance[1], &fed_back);
             }
         }
     }

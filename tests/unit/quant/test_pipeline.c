@@ -12,7 +12,9 @@
 #include <cmocka.h>
 #include <xxhash.h>
 
+#include "formats/imatrix_covariance.h"
 #include "pipeline_fixture.h"
+#include "random_products.h"
 
 // ---- tests -------------------------------------------------------------------------------------
 
@@ -127,6 +129,49 @@ static void each_matrix_has_its_importance(void **state) {
     assert_true(fabs(losses[EXPERTS].weighted_error - error) < 1e-6 * error);
     assert_true(losses[EXPERTS].weighted_error < losses[EXPERTS].weighted_power);
     assert_true(losses[1].squared_power == 0.0); // copied
+    imx_gguf_close(result);
+    close_fixture(&f);
+}
+
+// The first expert has seen too few tokens for its products to be believed.
+static void each_matrix_has_its_products(void **state) {
+    (void)state;
+    enum { N_EXPERTS = 3, N_ROWS = 8 };
+    static imx_run_metric metrics[N_EXPERTS];
+    static const double counts[N_EXPERTS] = {511.0, 512.0, 5000.0};
+    fixture f;
+    imx_gguf *result;
+    open_fixture(&f, no_change);
+    imx_imatrix_entry *entry = imx_imatrix_find(f.imatrix, tensor_rows[EXPERTS].name);
+    assert_int_equal(imx_imatrix_add_covariance(f.imatrix, entry, NULL), IMX_OK);
+    for (uint64_t mat = 0; mat < N_EXPERTS; ++mat) {
+        float *products = imx_covariance_of(entry, mat);
+        entry->counts[mat] = counts[mat];
+        random_products(products);
+        for (size_t j = 0; j < 256; ++j) {
+            entry->in_sum2[mat * 256 + j] = counts[mat] * (double)products[j * (j + 3) / 2];
+        }
+        imx_run_metric_init(&metrics[mat], products);
+    }
+    assert_int_equal(run(&f, "Q3_K_S", &(imx_pipeline_options){.n_threads = 2}, NULL, NULL),
+                     IMX_OK);
+    assert_int_equal(imx_gguf_open(&result, MODEL_PATH, NULL), IMX_OK);
+    const imx_gguf_tensor *tensor = &result->tensors[EXPERTS];
+    const size_t block_bytes = imx_type_traits_of(tensor->type)->block_bytes;
+    for (uint64_t r = 0; r < N_EXPERTS * N_ROWS; ++r) {
+        const uint64_t mat = r / N_ROWS;
+        float row[256];
+        float diagonal[256];
+        _Alignas(64) uint8_t blocks[256];
+        const imx_importance importance = {.kind = IMX_IMPORTANCE_DIAGONAL, .diagonal = diagonal};
+        const imx_encode_options options = {.metrics = mat > 0 ? &metrics[mat] : NULL};
+        for (uint64_t j = 0; j < 256; ++j) {
+            row[j] = weight_at(EXPERTS, r * 256 + j);
+            diagonal[j] = (float)(entry->in_sum2[mat * 256 + j] / counts[mat]);
+        }
+        imx_encoder_of(tensor->type)->encode_row(row, 256, &importance, &options, blocks);
+        assert_memory_equal(blocks, tensor->data + r * block_bytes, block_bytes);
+    }
     imx_gguf_close(result);
     close_fixture(&f);
 }
@@ -295,11 +340,17 @@ static void sources_are_not_overwritten(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(threads_do_not_change_bytes), TEST(the_file_is_what_was_planned),
-        TEST(every_row_arrives),           TEST(each_matrix_has_its_importance),
-        TEST(bad_weights_are_refused),     TEST(progress_ends_complete),
-        TEST(the_alignment_cannot_change), TEST(the_source_is_named_by_its_hash),
-        TEST(shards_come_and_go),          TEST(sources_are_not_overwritten),
+        TEST(threads_do_not_change_bytes),
+        TEST(the_file_is_what_was_planned),
+        TEST(every_row_arrives),
+        TEST(each_matrix_has_its_importance),
+        TEST(each_matrix_has_its_products),
+        TEST(bad_weights_are_refused),
+        TEST(progress_ends_complete),
+        TEST(the_alignment_cannot_change),
+        TEST(the_source_is_named_by_its_hash),
+        TEST(shards_come_and_go),
+        TEST(sources_are_not_overwritten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "formats/imatrix_covariance.h"
 #include "model_fixture.h"
 #include "plan_fixture.h"
 
@@ -37,6 +38,38 @@ static void which_statistics_are_used(void **state) {
         *(excludes ? &options.n_included : &options.n_excluded) = 1;
         assert_refused(&model->gguf, &options, IMX_ERR_ARGUMENT, "exclude each other");
     }
+    imx_imatrix_free(imatrix);
+    model_close(model);
+}
+
+static bool feeds_back(const model_fixture *model, imx_imatrix *imatrix, const char *recipe,
+                       bool ignore) {
+    imx_plan_options options = options_of(recipe);
+    options.imatrix = imatrix;
+    options.ignore_products = ignore;
+    imx_plan *plan = plan_with(&model->gguf, &options);
+    const bool result = find_item(plan, "blk.0.attn_q.weight")->feeds_back;
+    assert_false(find_item(plan, "blk.0.ffn_up.weight")->feeds_back); // has no products
+    imx_plan_free(plan);
+    return result;
+}
+
+static void products_are_used_where_types_can(void **state) {
+    (void)state;
+    static const char *const names[] = {"blk.0.attn_q.weight", "blk.0.ffn_up.weight"};
+    model_fixture *model = model_open_llama();
+    imx_imatrix *imatrix = imatrix_with_all(names, 2);
+    imx_imatrix_entry *entry = imx_imatrix_find(imatrix, names[0]);
+    entry->counts[0] = 512.0;
+    assert_false(feeds_back(model, imatrix, "Q4_K_S", false));
+    assert_int_equal(imx_imatrix_add_covariance(imatrix, entry, NULL), IMX_OK);
+    assert_true(feeds_back(model, imatrix, "Q4_K_S", false));
+    assert_true(feeds_back(model, imatrix, "Q8_0", false));
+    assert_false(feeds_back(model, imatrix, "Q4_K_S", true));
+    assert_false(feeds_back(model, imatrix, "TQ2_0", false));
+    assert_false(feeds_back(model, imatrix, "F16", false));
+    entry->counts[0] = 511.0;
+    assert_false(feeds_back(model, imatrix, "Q4_K_S", false));
     imx_imatrix_free(imatrix);
     model_close(model);
 }
@@ -113,6 +146,7 @@ static void starved_experts_are_counted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(which_statistics_are_used),
+        cmocka_unit_test(products_are_used_where_types_can),
         cmocka_unit_test(missing_statistics),
         cmocka_unit_test(starved_experts_are_counted),
     };
