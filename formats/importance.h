@@ -9,7 +9,6 @@
 typedef enum imx_importance_kind {
     IMX_IMPORTANCE_UNIFORM,  // nothing known: every column counts the same
     IMX_IMPORTANCE_DIAGONAL, // E[x_j²] of each column j
-    IMX_IMPORTANCE_BLOCKS,   // and E[x_i x_j] of columns i and j of the same run
 } imx_importance_kind;
 
 // Products of columns are known within runs of IMX_COV_RUN columns, the length of a super-block: of
@@ -23,8 +22,6 @@ enum {
 typedef struct imx_importance {
     imx_importance_kind kind;
     const float *diagonal; // (n_cols) mean squared inputs, finite and >= 0; NULL for UNIFORM
-    const float *blocks;   // (n_cols / IMX_COV_RUN, IMX_COV_PAIRS) mean products of inputs, finite,
-                           // the diagonal being `diagonal` up to rounding; NULL but for BLOCKS
 } imx_importance;
 
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "calib/checkpoint.h"
+#include "calib/statistics/checkpoint.h"
 #include "calib/system_memory.h"
 #include "formats/memory.h"
 #include "imatrix/facade.h"

@@ -5,9 +5,9 @@
 #ifndef IMX_IMATRIX_COLLECT_RUN_H
 #define IMX_IMATRIX_COLLECT_RUN_H
 
-#include "calib/collect.h"
-#include "calib/collect_plan.h"
-#include "calib/model.h"
+#include "calib/model/model.h"
+#include "calib/statistics/collect.h"
+#include "calib/statistics/collect_plan.h"
 #include "formats/error.h"
 #include "imatrix/imatrix.h"
 

@@ -6,9 +6,9 @@
 #ifndef IMX_IMATRIX_FACADE_H
 #define IMX_IMATRIX_FACADE_H
 
-#include "calib/corpus.h"
-#include "calib/model.h"
-#include "calib/tokenizer.h"
+#include "calib/model/model.h"
+#include "calib/text/corpus.h"
+#include "calib/tokenizer/tokenizer.h"
 #include "formats/error.h"
 #include "formats/file_map.h"
 #include "formats/gguf.h"

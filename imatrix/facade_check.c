@@ -12,7 +12,7 @@
 #include "formats/memory.h"
 #include "imatrix/facade.h"
 #include "imatrix/facade_imatrix.h"
-#include "quant/statistics_fit.h"
+#include "quant/plan/statistics_fit.h"
 
 static_assert((int)IMATRIX_FINDING_FOREIGN == (int)IMX_FINDING_FOREIGN &&
                   (int)IMATRIX_FINDING_MODEL == (int)IMX_FINDING_COUNT,

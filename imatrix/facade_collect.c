@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "calib/collect.h"
-#include "calib/corpus.h"
-#include "calib/operands.h"
+#include "calib/forward/operands.h"
+#include "calib/statistics/collect.h"
+#include "calib/text/corpus.h"
 #include "formats/atomic_file.h"
 #include "formats/imatrix_file.h"
 #include "formats/imatrix_rounding.h"

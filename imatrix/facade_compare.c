@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calib/compare.h"
-#include "calib/paired.h"
-#include "calib/task_file.h"
+#include "calib/evaluation/compare.h"
+#include "calib/evaluation/paired.h"
+#include "calib/evaluation/task_file.h"
 #include "formats/memory.h"
 #include "imatrix/compare_ranking.h"
 #include "imatrix/facade.h"

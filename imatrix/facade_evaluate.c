@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "calib/evaluate.h"
+#include "calib/evaluation/evaluate.h"
 #include "imatrix/facade.h"
 #include "imatrix/facade_evaluate.h"
 

@@ -5,8 +5,8 @@
 #ifndef IMX_IMATRIX_FACADE_EVALUATE_H
 #define IMX_IMATRIX_FACADE_EVALUATE_H
 
-#include "calib/corpus.h"
-#include "calib/evaluate.h"
+#include "calib/evaluation/evaluate.h"
+#include "calib/text/corpus.h"
 #include "imatrix/imatrix.h"
 
 imatrix_estimate imx_publish_estimate(imx_estimate estimate);

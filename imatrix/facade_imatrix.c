@@ -12,7 +12,7 @@
 #include "formats/imatrix_rounding.h"
 #include "formats/memory.h"
 #include "imatrix/facade.h"
-#include "quant/statistics_fit.h"
+#include "quant/plan/statistics_fit.h"
 
 void imatrix_file_close(imatrix_file *file) {
     if (file != NULL) {

@@ -12,9 +12,9 @@
 #include "formats/memory.h"
 #include "imatrix/facade.h"
 #include "imatrix/model_facts.h"
-#include "quant/loss_order.h"
-#include "quant/recipe.h"
-#include "quant/recipe_size.h"
+#include "quant/plan/loss_order.h"
+#include "quant/plan/recipe.h"
+#include "quant/plan/recipe_size.h"
 
 typedef struct inspector {
     imatrix_inspection *out;

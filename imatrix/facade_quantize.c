@@ -13,10 +13,10 @@
 #include "formats/memory.h"
 #include "imatrix/facade.h"
 #include "imatrix/quantize_settings.h"
-#include "quant/model_keys.h"
-#include "quant/pipeline.h"
-#include "quant/plan.h"
-#include "quant/recipe.h"
+#include "quant/pipeline/pipeline.h"
+#include "quant/plan/model_keys.h"
+#include "quant/plan/plan.h"
+#include "quant/plan/recipe.h"
 
 struct imatrix_quantizer {
     imx_gguf *source;

@@ -14,8 +14,8 @@
 #include "formats/memory.h"
 #include "imatrix/facade.h"
 #include "imatrix/facade_imatrix.h"
-#include "quant/statistics_fit.h"
-#include "quant/tensor_role.h"
+#include "quant/plan/statistics_fit.h"
+#include "quant/plan/tensor_role.h"
 
 // ---- by weight ---------------------------------------------------------------------------------
 

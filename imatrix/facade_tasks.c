@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "calib/tasks.h"
+#include "calib/evaluation/tasks.h"
 #include "formats/memory.h"
 #include "imatrix/facade.h"
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calib/trace.h"
+#include "calib/forward/trace.h"
 #include "formats/memory.h"
 #include "imatrix/facade.h"
 

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calib/chat_template.h"
-#include "calib/tokenizer.h"
-#include "calib/unicode_bytes.h"
+#include "calib/text/chat_template.h"
+#include "calib/tokenizer/tokenizer.h"
+#include "calib/tokenizer/unicode_bytes.h"
 #include "formats/memory.h"
 #include "formats/model_number.h"
-#include "quant/recipe.h"
+#include "quant/plan/recipe.h"
 
 #define FIELD(name) offsetof(imatrix_inspection, name)
 

@@ -6,8 +6,8 @@
 #define IMX_IMATRIX_QUANTIZE_SETTINGS_H
 
 #include "imatrix/imatrix.h"
-#include "quant/model_keys.h"
-#include "quant/plan.h"
+#include "quant/plan/model_keys.h"
+#include "quant/plan/plan.h"
 
 typedef struct imx_quantize_settings {
     imx_plan_options plan; // without imatrix

@@ -26,7 +26,7 @@
 #include "bench_data.h"
 #include "formats/memory.h"
 #include "formats/tensor_type.h"
-#include "quant/encoder.h"
+#include "quant/encode/encoder.h"
 
 enum { MAX_CONTENDERS = 1 + IMX_EFFORT_COUNT * IMX_ISA_COUNT, MAX_TURNS = 99 };
 

@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "bench_random.h"
-#include "calib/panels.h"
+#include "calib/forward/panels.h"
 #include "formats/memory.h"
 
 #ifdef __x86_64__

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "calib/tokenizer.h"
+#include "calib/tokenizer/tokenizer.h"
 
 static double now(void) {
     struct timespec t;

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calib/corpus.h"
-#include "calib/model.h"
-#include "calib/tokenizer.h"
-#include "calib/walk.h"
+#include "calib/forward/walk.h"
+#include "calib/model/model.h"
+#include "calib/text/corpus.h"
+#include "calib/tokenizer/tokenizer.h"
 #include "formats/memory.h"
 
 static void print_probabilities(const float *logits, size_t n_vocab) {

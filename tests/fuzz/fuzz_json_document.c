@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calib/json_document.h"
+#include "calib/text/json_document.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "calib/logits_base.h"
+#include "calib/evaluation/logits_base.h"
 #include "memory_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calib/hparam_table.h"
-#include "calib/model.h"
-#include "calib/trace.h"
-#include "calib/walk.h"
+#include "calib/forward/trace.h"
+#include "calib/forward/walk.h"
+#include "calib/model/hparam_table.h"
+#include "calib/model/model.h"
 #include "memory_file.h"
 #include "tests/unit/calib/golden_models.h"
 

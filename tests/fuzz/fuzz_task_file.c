@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "calib/task_file.h"
+#include "calib/evaluation/task_file.h"
 #include "memory_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "calib/trace.h"
+#include "calib/forward/trace.h"
 #include "memory_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

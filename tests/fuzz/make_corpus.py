@@ -280,7 +280,7 @@ def damage(kind, how, which, content):
 
 def model_corpus():
     models = names_in("tests/unit/calib/golden_models.h", r'^    \{"([^"]+)", "')
-    keys = names_in("calib/hparam_table.c", r'^    \{"([^"]+)", +IMX_KEYS') + [
+    keys = names_in("calib/model/hparam_table.c", r'^    \{"([^"]+)", +IMX_KEYS') + [
         "rope.scaling.type", "rope.dimension_sections", "attention.sliding_window_pattern"]
 
     def harmed(model, *damages):

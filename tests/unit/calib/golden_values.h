@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-#include "calib/trace.h"
+#include "calib/forward/trace.h"
 
 enum { GOLDEN_N_TOKENS = 3, GOLDEN_N_LOGITS = 8, GOLDEN_MAX_PRODUCTS = 16 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Prints what another implementation has made of the golden models as golden_values.inc. FOLDER
-// has a trace NAME.ref.gguf of each, in the layout of calib/trace.h.
+// has a trace NAME.ref.gguf of each, in the layout of calib/forward/trace.h.
 //
 //     print_golden_values FOLDER | clang-format --assume-filename=x.c > golden_values.inc
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calib/trace.h"
+#include "calib/forward/trace.h"
 #include "golden_models.h"
 #include "golden_values.h"
 

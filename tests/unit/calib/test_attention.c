@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "calib/attention.h"
+#include "calib/forward/attention.h"
 #include "random_values.h"
 
 typedef struct case_data {

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "calib/block_covariance.h"
+#include "calib/statistics/block_covariance.h"
 #include "random_values.h"
 
 // More than two pieces of rows, the last of odd length; two runs and columns behind them.

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "calib/chat_template.h"
+#include "calib/text/chat_template.h"
 
 #define MESSAGE(role, content)                                                                     \
     { role, content, sizeof content - 1 }

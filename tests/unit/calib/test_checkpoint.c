@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "calib/checkpoint.h"
+#include "calib/statistics/checkpoint.h"
 #include "tiny_model.h"
 
 enum { N_TOKENS = 50, N_CTX = 20, N_EMBD = 6, N_VOCAB = 30 };

@@ -16,9 +16,9 @@
 
 #include <cmocka.h>
 
-#include "calib/collect.h"
-#include "calib/evaluate.h"
-#include "calib/walk.h"
+#include "calib/evaluation/evaluate.h"
+#include "calib/forward/walk.h"
+#include "calib/statistics/collect.h"
 #include "tiny_model.h"
 
 enum { N_TOKENS = 2413, N_CTX = 257, N_CHUNKS = 10 };

@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "calib/collect.h"
-#include "calib/walk.h"
+#include "calib/forward/walk.h"
+#include "calib/statistics/collect.h"
 #include "tiny_model.h"
 
 enum { N_TOKENS = 1203, N_CTX = 60, N_EXPERTS = 6, N_USED = 2 };

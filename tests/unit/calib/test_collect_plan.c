@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "calib/collect_plan.h"
+#include "calib/statistics/collect_plan.h"
 #include "formats/importance.h"
 #include "tiny_model.h"
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "calib/compare.h"
+#include "calib/evaluation/compare.h"
 #include "tiny_model.h"
 
 enum { N_TOKENS = 60, N_CTX = 20, N_SCORED = 27, N_MODELS = 3 };

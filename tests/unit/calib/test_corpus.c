@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "calib/corpus.h"
+#include "calib/text/corpus.h"
 #include "vocab_fixture.h"
 
 static const vocab_token letters[] = {

@@ -14,8 +14,8 @@
 #include <cmocka.h>
 
 #include "../formats/file_fixture.h"
-#include "calib/evaluate.h"
-#include "calib/scoring.h"
+#include "calib/evaluation/evaluate.h"
+#include "calib/evaluation/scoring.h"
 #include "naive_llama.h"
 #include "tiny_model.h"
 

@@ -24,9 +24,9 @@
 
 #include <cmocka.h>
 
-#include "calib/arch.h"
-#include "calib/model.h"
-#include "calib/trace.h"
+#include "calib/forward/trace.h"
+#include "calib/model/arch.h"
+#include "calib/model/model.h"
 #include "golden_models.h"
 #include "golden_values.h"
 

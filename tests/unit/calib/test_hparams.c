@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "calib/arch.h"
-#include "calib/arch_finish.h"
-#include "calib/hparams.h"
+#include "calib/model/arch.h"
+#include "calib/model/arch_finish.h"
+#include "calib/model/hparams.h"
 #include "tiny_model.h"
 
 enum { MAX_KEYS = 4 };

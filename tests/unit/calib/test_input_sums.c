@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "calib/collect.h"
+#include "calib/statistics/collect.h"
 #include "formats/imatrix_covariance.h"
 #include "tiny_model.h"
 

@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "calib/layer.h"
-#include "calib/model.h"
-#include "calib/walk.h"
+#include "calib/forward/layer.h"
+#include "calib/forward/walk.h"
+#include "calib/model/model.h"
 #include "tiny_model.h"
 
 static void check_slopes(uint32_t n_heads, float alibi_max, const double *exponents) {

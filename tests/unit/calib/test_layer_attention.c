@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "calib/model_internal.h"
+#include "calib/model/model_internal.h"
 #include "tiny_model.h"
 #include "walk_hidden.h"
 

@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "calib/model.h"
-#include "calib/walk.h"
+#include "calib/forward/walk.h"
+#include "calib/model/model.h"
 #include "tiny_model.h"
 
 enum {

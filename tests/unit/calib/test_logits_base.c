@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "../formats/file_fixture.h"
-#include "calib/logits_base.h"
+#include "calib/evaluation/logits_base.h"
 
 // Logits 3, 1.3, −40: the last is more than 16 below the best, low = −13. lse = 3 + ln(1 + e^−1.7)
 // = 3.1677860. Codes 65535, (1.3 + 13) / 16 · 65535 = 58571.9, 0; scale = 16 / 65535

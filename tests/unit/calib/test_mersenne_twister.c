@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "calib/mersenne_twister.h"
+#include "calib/evaluation/mersenne_twister.h"
 
 static void test_sequence(void **state) {
     (void)state;

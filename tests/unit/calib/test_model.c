@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "calib/model.h"
-#include "calib/model_internal.h"
+#include "calib/model/model.h"
+#include "calib/model/model_internal.h"
 #include "tiny_model.h"
 
 static void check_refused(const tiny_model *spec, imx_status wanted, const char *named) {

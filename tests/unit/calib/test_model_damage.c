@@ -18,10 +18,10 @@
 
 #include <cmocka.h>
 
-#include "calib/model.h"
-#include "calib/model_internal.h"
-#include "calib/trace.h"
-#include "calib/walk.h"
+#include "calib/forward/trace.h"
+#include "calib/forward/walk.h"
+#include "calib/model/model.h"
+#include "calib/model/model_internal.h"
 #include "golden_models.h"
 
 enum { MAX_PATH = 64, MAX_SIZES = 256, MAX_LAYERS = 8, N_TOKENS = 5 };

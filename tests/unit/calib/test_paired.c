@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "calib/paired.h"
+#include "calib/evaluation/paired.h"
 #include "random_values.h"
 
 static const double zeros[4096];

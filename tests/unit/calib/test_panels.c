@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "calib/panels.h"
+#include "calib/forward/panels.h"
 #include "formats/half.h"
 #include "random_values.h"
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "calib/pretokenizer.h"
+#include "calib/tokenizer/pretokenizer.h"
 
 // The words of a text, with '|' between them.
 static const struct {

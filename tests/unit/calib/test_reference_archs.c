@@ -16,32 +16,16 @@
 
 #include <cmocka.h>
 
-#include "calib/collect.h"
-#include "calib/model.h"
-#include "calib/walk.h"
+#include "calib/forward/walk.h"
+#include "calib/model/model.h"
+#include "calib/statistics/collect.h"
 
 // Models in archs/ of the shared folder, with NAME.ref.gguf beside them.
 static const char *const names[] = {
-    "command-r-dense",
-    "deepseek2-moe",
-    "gemma-dense",
-    "gemma2-dense",
-    "glm4-dense",
-    "gpt-oss-moe",
-    "gpt2-dense",
-    "gptneox-dense",
-    "granite-dense",
-    "llama-dense",
-    "llama-moe",
-    "olmoe-moe",
-    "phi3-dense",
-    "qwen2-dense",
-    "qwen2moe-moe",
-    "qwen3-dense",
-    "qwen3moe-moe",
-    "smollm3-dense",
-    "stablelm-dense",
-    "starcoder2-dense",
+    "command-r-dense", "deepseek2-moe", "gemma-dense",   "gemma2-dense",   "glm4-dense",
+    "gpt-oss-moe",     "gpt2-dense",    "gptneox-dense", "granite-dense",  "llama-dense",
+    "llama-moe",       "olmoe-moe",     "phi3-dense",    "qwen2-dense",    "qwen2moe-moe",
+    "qwen3-dense",     "qwen3moe-moe",  "smollm3-dense", "stablelm-dense", "starcoder2-dense",
 };
 
 enum { N_NAMES = sizeof names / sizeof *names };

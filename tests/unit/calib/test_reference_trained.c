@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "calib/collect.h"
-#include "calib/evaluate.h"
+#include "calib/evaluation/evaluate.h"
+#include "calib/statistics/collect.h"
 #include "formats/file_map.h"
 #include "formats/imatrix_file.h"
 

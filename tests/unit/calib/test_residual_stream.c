@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "calib/residual_stream.h"
+#include "calib/forward/residual_stream.h"
 
 enum { N_ROWS = 100, N_COLS = 7, BLOCK = 13 };
 

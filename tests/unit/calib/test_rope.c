@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "calib/rope.h"
-#include "calib/row_ops.h"
+#include "calib/forward/rope.h"
+#include "calib/forward/row_ops.h"
 #include "random_values.h"
 
 enum { N_PAIRS = 4, N_POSITIONS = 2000 };

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "calib/router.h"
+#include "calib/forward/router.h"
 
 enum { MAX_EXPERTS = 6 };
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "calib/score_statistics.h"
+#include "calib/evaluation/score_statistics.h"
 
 static bool is_near(double a, double b) {
     return fabs(a - b) <= 1e-14 * fabs(b);

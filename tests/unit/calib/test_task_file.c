@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "../formats/file_fixture.h"
-#include "calib/task_file.h"
+#include "calib/evaluation/task_file.h"
 
 static void assert_text(imx_str text, const char *expected) {
     assert_int_equal(text.len, strlen(expected));

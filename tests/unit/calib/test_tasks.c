@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "../formats/file_fixture.h"
-#include "calib/tasks.h"
+#include "calib/evaluation/tasks.h"
 #include "naive_llama.h"
 #include "tiny_model.h"
 

@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "calib/text_source.h"
-#include "calib/tokenizer.h"
+#include "calib/text/text_source.h"
+#include "calib/tokenizer/tokenizer.h"
 
 static char folder[] = "/tmp/imatrix-text-source-XXXXXX";
 static imx_gguf *phi_4; // a model without anything but a chat template

@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include "calib/pretokenizer.h"
-#include "calib/tokenizer.h"
+#include "calib/tokenizer/pretokenizer.h"
+#include "calib/tokenizer/tokenizer.h"
 #include "hard_texts.h"
 
 static hard_text text;

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "calib/tokenizer.h"
+#include "calib/tokenizer/tokenizer.h"
 
 static const char *const names[] = {"deepseek-coder", "gpt-2", "llama-spm", "phi-3", "starcoder"};
 static const char separator[] = "\n__ggml_vocab_test__\n";

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "calib/trace.h"
+#include "calib/forward/trace.h"
 #include "tiny_model.h"
 
 static const char path[] = "/tmp/imatrix-test-trace.gguf";

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "calib/model.h"
-#include "calib/walk.h"
+#include "calib/forward/walk.h"
+#include "calib/model/model.h"
 #include "naive_llama.h"
 #include "tiny_model.h"
 #include "walk_hidden.h"

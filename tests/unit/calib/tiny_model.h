@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "calib/corpus.h"
-#include "calib/model.h"
+#include "calib/model/model.h"
+#include "calib/text/corpus.h"
 #include "formats/gguf.h"
 #include "random_values.h"
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calib/corpus.h"
-#include "calib/model.h"
-#include "calib/walk.h"
+#include "calib/forward/walk.h"
+#include "calib/model/model.h"
+#include "calib/text/corpus.h"
 
 // The hidden states (n_tokens, n_embd) of a corpus, the caller's to free. For files that include
 // cmocka.h before.

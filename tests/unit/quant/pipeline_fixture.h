@@ -8,9 +8,9 @@
 
 #include "formats/atomic_file.h"
 #include "plan_fixture.h"
-#include "quant/encoder.h"
-#include "quant/model_keys.h"
-#include "quant/pipeline.h"
+#include "quant/encode/encoder.h"
+#include "quant/pipeline/pipeline.h"
+#include "quant/plan/model_keys.h"
 #include "tests/unit/formats/file_fixture.h"
 
 static const imx_encode_options defaults = {0};

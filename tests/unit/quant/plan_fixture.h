@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "quant/plan.h"
+#include "quant/plan/plan.h"
 
 static inline imx_plan_options options_of(const char *recipe) {
     imx_plan_options options;

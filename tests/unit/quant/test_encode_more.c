@@ -15,7 +15,7 @@
 
 #include "formats/blocks.h"
 #include "formats/tensor_type.h"
-#include "quant/encoder.h"
+#include "quant/encode/encoder.h"
 #include "random_normal.h"
 
 enum { N = 4096, MAX_ROW_BYTES = N };

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "formats/tensor_type.h"
-#include "quant/encoder.h"
+#include "quant/encode/encoder.h"
 #include "random_normal.h"
 
 enum { N = 4096, MAX_BYTES = N * 4 };

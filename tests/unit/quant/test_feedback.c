@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "formats/tensor_type.h"
-#include "quant/encoder.h"
-#include "quant/feedback.h"
+#include "quant/encode/encoder.h"
+#include "quant/encode/feedback.h"
 #include "random_products.h"
 
 enum { MAX_TYPE = 64, N = IMX_COV_RUN, N_CODES = 4, N_LINKED = 6, N_CHOICES = 4096 };

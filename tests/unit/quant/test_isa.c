@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "formats/tensor_type.h"
-#include "quant/encoder.h"
+#include "quant/encode/encoder.h"
 #include "random_products.h"
 
 enum { N = 1024, N_RUNS = N / IMX_COV_RUN, N_BEST = 256, MAX_TYPE = 64 };

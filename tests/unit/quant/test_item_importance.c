@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "quant/item_importance.h"
+#include "quant/plan/item_importance.h"
 
 enum { N_COLS = 3, N_MATS = 4 };
 

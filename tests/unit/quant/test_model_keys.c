@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "plan_fixture.h"
-#include "quant/model_keys.h"
+#include "quant/plan/model_keys.h"
 
 // A file of keys alone, parsed from its bytes.
 typedef struct key_file {

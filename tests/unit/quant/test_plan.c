@@ -9,7 +9,7 @@
 
 #include "model_fixture.h"
 #include "plan_fixture.h"
-#include "quant/plan.h"
+#include "quant/plan/plan.h"
 
 static const model_numbers small = {8, 8, 8, 0};
 

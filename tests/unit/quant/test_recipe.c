@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "formats/tensor_type.h"
-#include "quant/encoder.h"
-#include "quant/recipe_internal.h"
+#include "quant/encode/encoder.h"
+#include "quant/plan/recipe_internal.h"
 
 static void names_numbers_and_aliases(void **state) {
     (void)state;

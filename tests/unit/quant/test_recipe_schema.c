@@ -14,7 +14,7 @@
 
 #include "model_fixture.h"
 #include "plan_fixture.h"
-#include "quant/plan.h"
+#include "quant/plan/plan.h"
 
 typedef struct schema_model {
     const char *file;

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "model_fixture.h"
-#include "quant/loss_order.h"
-#include "quant/recipe_size.h"
+#include "quant/plan/loss_order.h"
+#include "quant/plan/recipe_size.h"
 
 static imx_recipe_size measure(const model_fixture *model, const char *recipe,
                                const imx_imatrix *imatrix, const char *imatrix_name) {

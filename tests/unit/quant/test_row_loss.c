@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "quant/row_loss.h"
+#include "quant/pipeline/row_loss.h"
 
 enum { MAX_COLS = 5000 };
 

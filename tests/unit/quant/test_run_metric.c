@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "quant/run_metric.h"
+#include "quant/encode/run_metric.h"
 #include "random_products.h"
 
 static float products[IMX_COV_PAIRS];

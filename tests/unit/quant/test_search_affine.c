@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "quant/fit_affine.h"
-#include "quant/search_affine.h"
+#include "quant/encode/fit_affine.h"
+#include "quant/encode/search_affine.h"
 #include "random_normal.h"
 
 enum { MAX_LEN = 16 };

@@ -16,7 +16,7 @@
 #include "formats/blocks.h"
 #include "formats/half.h"
 #include "formats/tensor_type.h"
-#include "quant/encoder.h"
+#include "quant/encode/encoder.h"
 #include "random_normal.h"
 
 enum { N = IMX_SUPER_BLOCK_LEN, MAX_BLOCK_BYTES = 272 };

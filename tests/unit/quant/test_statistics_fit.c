@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "model_fixture.h"
-#include "quant/statistics_fit.h"
+#include "quant/plan/statistics_fit.h"
 
 static imx_imatrix_entry *add_counts(imx_imatrix *imatrix, const char *name, uint64_t n_cols,
                                      uint64_t n_mats, const double *counts) {

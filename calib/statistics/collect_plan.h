@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//
+// What a collection will take of the machine, known before it starts.
+
+#ifndef IMX_CALIB_COLLECT_PLAN_H
+#define IMX_CALIB_COLLECT_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "calib/forward/operands.h"
+#include "calib/model/model.h"
+#include "calib/text/corpus.h"
+#include "formats/error.h"
+
+typedef struct imx_collect_plan {
+    uint64_t memory_bytes;  // of the process, at most
+    uint64_t scratch_bytes; // of the file that holds the residual stream; 0: it is in memory
+    bool read_ahead;        // there is room to read the next layer while one is computed
+} imx_collect_plan;
+
+typedef struct imx_collect_demand {
+    const imx_model *model;
+    const imx_corpus *corpus;
+    imx_precision precision; // of products with weights
+    int n_threads;           // 0 = all processors
+    bool process_output;     // statistics of the head's input
+    bool perplexity;         // the head is run
+    bool covariance;         // products of columns are summed
+    bool may_use_scratch;    // the residual stream may go to a file
+    uint64_t resident_bytes; // that the process has already
+    uint64_t limit_bytes;    // of memory; 0: none
+} imx_collect_demand;
+
+// IMX_ERR_MEMORY with the number needed when the limit is too low.
+imx_status imx_collect_plan_make(imx_collect_plan *plan, const imx_collect_demand *demand,
+                                 imx_error *err);
+
+#endif

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+//
+// The files of the new model while they are being written: one, or a shard after the other. All of
+// them get their names when all are complete; until then they stand as partial files
+// (formats/partial_file.h), which a later run can go on with.
+
+#ifndef IMX_QUANT_OUTPUT_FILES_H
+#define IMX_QUANT_OUTPUT_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "formats/error.h"
+#include "formats/gguf.h"
+#include "quant/plan/plan.h"
+
+typedef struct imx_output_files imx_output_files;
+
+// Opens the files of `plan` at `path` and leaves them ready for the first item that is not there
+// yet. `builder` has the keys; the tensor records, and the split.* keys where there are shards, are
+// added here. With `resume` whole tensors in partial files are kept; partial files of another
+// header are IMX_ERR_MISMATCH, and a file of `source` is no place to write to. Too little space on
+// the disk is IMX_ERR_IO, before anything changes. *out is the caller's until commit, close or
+// discard.
+imx_status imx_output_files_open(imx_output_files **out, const imx_plan *plan,
+                                 const imx_gguf *source, imx_gguf_builder *builder,
+                                 const char *path, bool resume, imx_error *err);
+
+// Bytes of all files together, headers included; nothing is opened. `builder` as above.
+imx_status imx_output_files_measure(uint64_t *n_bytes, const imx_plan *plan,
+                                    imx_gguf_builder *builder, imx_error *err);
+
+// Items of the plan that need not be written again: the first so many.
+size_t imx_output_files_n_kept(const imx_output_files *files);
+
+// IMX_ERR_MISMATCH unless the bytes that are there of kept item i, in `shard`, begin with these.
+imx_status imx_output_files_check_kept(const imx_output_files *files, size_t i, size_t shard,
+                                       const void *data, size_t size_bytes, imx_error *err);
+
+// Appends to a shard.
+imx_status imx_output_files_append(imx_output_files *files, size_t shard, const void *data,
+                                   size_t size_bytes, imx_error *err);
+
+// Enters the hash of the source where the keys have a place for it (IMX_KEY_SOURCE_HASH), syncs and
+// gives all files their names. Frees `files` in every case; partial files that could not be renamed
+// stay.
+imx_status imx_output_files_commit(imx_output_files *files, const char source_hash[33],
+                                   imx_error *err);
+
+// Frees `files`; what has been written stays in partial files. NULL is fine.
+void imx_output_files_close(imx_output_files *files);
+
+// Frees `files` and removes the partial files. NULL is fine.
+void imx_output_files_discard(imx_output_files *files);
+
+#endif
