@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calib/forward/row_ops.h"
 #include "formats/memory.h"
 
 uint64_t imx_logit_rows_bytes(const imx_model *model) {
@@ -49,11 +50,8 @@ imx_status imx_logit_rows_load(imx_logit_rows *rows, const imx_prediction *predi
 }
 
 imx_row_summary imx_row_summarize(const float *logits, size_t n_vocab) {
-    imx_row_summary summary = {0};
+    imx_row_summary summary = {.top = imx_index_of_largest(logits, n_vocab)};
     double sum = 0;
-    for (size_t j = 1; j < n_vocab; ++j) {
-        summary.top = logits[j] > logits[summary.top] ? j : summary.top;
-    }
     const float max = logits[summary.top];
     for (size_t j = 0; j < n_vocab; ++j) {
         sum += (double)expf(logits[j] - max);

@@ -118,7 +118,7 @@ static imx_status open_ropes(imx_layer *layer, imx_error *err) {
     imx_status status;
     IMX_TRY_GOTO(done, imx_param_load(&divisors, layer->settings.model,
                                       rope_divisors(&layer->settings), 0, 1, err));
-    for (int is_windowed = 0; is_windowed < 2; ++is_windowed) {
+    for (int is_windowed = 0; is_windowed <= (hparams->window > 0); ++is_windowed) {
         IMX_TRY_GOTO(done, imx_rope_open(&layer->ropes[is_windowed], layer->settings.n_ctx, hparams,
                                          is_windowed, divisors.vector, err));
     }
@@ -270,7 +270,7 @@ static void add_change(const imx_layer *layer, imx_role post_norm, float *x, siz
 }
 
 static bool has_norm(const imx_layer *layer, imx_role role) {
-    return layer->params[role].weight != NULL ||
+    return imx_layer_has(layer, role) ||
            (layer->settings.model->arch->traits & IMX_TRAIT_PLAIN_NORMS) != 0;
 }
 
@@ -303,7 +303,7 @@ static imx_status run_piece(imx_layer *layer, const imx_layer_piece *piece, bool
         input = norm_input(layer, IMX_ROLE_FFN_NORM, IMX_ROLE_ATTN_NORM, piece->x, n_rows);
     }
     add_change(layer, IMX_ROLE_ATTN_POST_NORM, piece->x, n_rows);
-    if (layer->params[IMX_ROLE_ROUTER].weight != NULL) {
+    if (imx_layer_has(layer, IMX_ROLE_ROUTER)) {
         return IMX_OK;
     }
     if (!parallel) {
@@ -349,7 +349,7 @@ imx_status imx_layer_run(imx_layer *layer, float *x, const size_t *starts, size_
             piece_of(x + (starts[first] - starts[0]) * n_embd, starts + first, n);
         IMX_TRY(run_piece(layer, &piece, stop_at_last_input, err));
     }
-    if (layer->params[IMX_ROLE_ROUTER].weight == NULL) {
+    if (!imx_layer_has(layer, IMX_ROLE_ROUTER)) {
         return IMX_OK;
     }
     const imx_layer_piece block = piece_of(x, starts, n_chunks);

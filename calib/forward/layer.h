@@ -34,7 +34,7 @@ typedef struct imx_layer {
     imx_layer_settings settings;
     uint32_t index; // of the layer that is loaded
     size_t piece_rows;
-    imx_rope ropes[2]; // over n_ctx positions, of layers without and with a window
+    imx_rope ropes[2]; // over n_ctx positions, of layers without a window and, if any, with one
     float *slopes;     // (n_heads) of the attention, or NULL
     imx_param params[IMX_N_ROLES];
     imx_panel_rows rows_in_hand; // of the product that runs
@@ -92,6 +92,11 @@ enum { IMX_LAYER_PIECE_TOKENS = 2048 };
 
 // ---------------------------------------------------------------------------------------------
 // What the parts of a layer share
+
+// Whether the loaded layer has a role; IMX_N_ROLES is none.
+static inline bool imx_layer_has(const imx_layer *layer, imx_role role) {
+    return role < IMX_N_ROLES && layer->params[role].weight != NULL;
+}
 
 // out (n_rows, n_embd) = the norm of x with the weight of `role`. `out` may be x.
 void imx_layer_norm_rows(const imx_layer *layer, imx_role role, const float *x, size_t n_rows,

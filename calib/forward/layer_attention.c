@@ -129,7 +129,7 @@ static imx_status multiply_inputs(imx_layer *layer, const imx_layer_piece *piece
     IMX_TRY(imx_layer_show_input(layer, set, &shown, err));
     float *out = layer->qkv;
     for (size_t i = 0; i < sizeof roles / sizeof *roles; ++i) {
-        if (layer->params[roles[i]].weight != NULL) {
+        if (imx_layer_has(layer, roles[i])) {
             IMX_TRY(imx_layer_apply(layer, roles[i], input, piece->n_rows, out, stride, err));
             out += layer->params[roles[i]].n_out;
         }
@@ -164,7 +164,7 @@ static imx_status mix_heads(imx_layer *layer, const imx_layer_piece *piece, cons
     const imx_model *model = layer->settings.model;
     const imx_hparams *hparams = &model->hparams;
     const size_t stride = imx_model_dim(model, IMX_DIM_QKV);
-    if (layer->params[IMX_ROLE_ATTN_KV_A].weight != NULL) {
+    if (imx_layer_has(layer, IMX_ROLE_ATTN_KV_A)) {
         return imx_layer_mix_latent(layer, piece, input, err);
     }
     const imx_heads q = {layer->qkv, hparams->n_heads, hparams->head_dim_k, stride};

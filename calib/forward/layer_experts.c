@@ -154,7 +154,7 @@ static imx_status run_expert(imx_layer *layer, const imx_layer_piece *block, con
 
 // layer->gathered (n_rows) = how much of the shared network each token gets.
 static imx_status gate_shared(imx_layer *layer, const float *x, size_t n_rows, imx_error *err) {
-    if (layer->params[IMX_ROLE_SHARED_ROUTER].weight == NULL) {
+    if (!imx_layer_has(layer, IMX_ROLE_SHARED_ROUTER)) {
         for (size_t i = 0; i < n_rows; ++i) {
             layer->gathered[i] = 1;
         }
@@ -195,7 +195,7 @@ static imx_status run_shared_rows(imx_layer *layer, const imx_layer_input *input
 static imx_status run_shared(imx_layer *layer, const imx_layer_piece *block, const float *input,
                              bool stop_at_last_input, imx_error *err) {
     const size_t n_embd = layer->settings.model->hparams.n_embd;
-    if (layer->params[IMX_ROLE_SHARED_UP].weight == NULL) {
+    if (!imx_layer_has(layer, IMX_ROLE_SHARED_UP)) {
         return IMX_OK;
     }
     for (size_t i = 0; i < block->n_rows; i += layer->piece_rows) {

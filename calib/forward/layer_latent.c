@@ -46,10 +46,6 @@ static latent_sizes sizes_of(const imx_model *model) {
     };
 }
 
-static bool has(const imx_layer *layer, imx_role role) {
-    return layer->params[role].weight != NULL;
-}
-
 static imx_layer_input rows_of(const imx_layer_piece *piece, const float *x) {
     return (imx_layer_input){.x = x, .n_rows = piece->n_rows, .first_token = piece->first_token};
 }
@@ -59,7 +55,7 @@ static imx_status make_queries(imx_layer *layer, const imx_layer_piece *piece, c
                                imx_error *err) {
     const size_t rank = layer->settings.model->hparams.q_rank;
     const size_t stride = sizes_of(layer->settings.model).q_stride;
-    if (has(layer, IMX_ROLE_ATTN_Q)) {
+    if (imx_layer_has(layer, IMX_ROLE_ATTN_Q)) {
         return imx_layer_apply(layer, IMX_ROLE_ATTN_Q, input, piece->n_rows, layer->qkv, stride,
                                err);
     }
@@ -202,6 +198,6 @@ static imx_status attend_folded(imx_layer *layer, const imx_layer_piece *piece, 
 imx_status imx_layer_mix_latent(imx_layer *layer, const imx_layer_piece *piece, const float *input,
                                 imx_error *err) {
     IMX_TRY(make_inputs(layer, piece, input, err));
-    return has(layer, IMX_ROLE_ATTN_KV_B) ? attend_unfolded(layer, piece, err)
-                                          : attend_folded(layer, piece, err);
+    return imx_layer_has(layer, IMX_ROLE_ATTN_KV_B) ? attend_unfolded(layer, piece, err)
+                                                    : attend_folded(layer, piece, err);
 }

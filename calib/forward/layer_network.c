@@ -18,10 +18,6 @@ const imx_network imx_expert_network = {IMX_ROLE_EXPERTS_GATE, IMX_ROLE_EXPERTS_
                                         IMX_ROLE_EXPERTS_GATE_UP, IMX_ROLE_EXPERTS_DOWN,
                                         IMX_DIM_FF_EXPERT};
 
-static bool has(const imx_layer *layer, imx_role role) {
-    return role < IMX_N_ROLES && layer->params[role].weight != NULL;
-}
-
 // Where the two inner products stand, and the activation of them all.
 static void activate(const imx_layer *layer, const float *gate, const float *up, size_t stride,
                      size_t width, size_t n_rows) {
@@ -36,12 +32,12 @@ static void activate(const imx_layer *layer, const float *gate, const float *up,
 imx_status imx_layer_run_inner(imx_layer *layer, const imx_network *network, const float *x,
                                size_t n_rows, imx_error *err) {
     const size_t width = imx_model_dim(layer->settings.model, network->width);
-    if (has(layer, network->gate_up)) {
+    if (imx_layer_has(layer, network->gate_up)) {
         IMX_TRY(imx_layer_apply(layer, network->gate_up, x, n_rows, layer->gate, 2 * width, err));
         activate(layer, layer->gate, layer->gate + width, 2 * width, width, n_rows);
         return IMX_OK;
     }
-    const bool is_gated = has(layer, network->gate);
+    const bool is_gated = imx_layer_has(layer, network->gate);
     if (is_gated) {
         IMX_TRY(imx_layer_apply(layer, network->gate, x, n_rows, layer->gate, width, err));
     }

@@ -11,6 +11,8 @@
 
 #include <assert.h>
 #include <math.h>
+
+#include "calib/forward/row_ops.h"
 #include <stdbool.h>
 
 enum { MAX_EXPERTS = 4096, MAX_USED = 256 };
@@ -43,14 +45,6 @@ static void apply_gating(uint32_t gating, float *values, size_t n) {
     }
 }
 
-static size_t index_of_largest(const float *values, size_t n) {
-    size_t best = 0;
-    for (size_t i = 1; i < n; ++i) {
-        best = values[i] > values[best] ? i : best;
-    }
-    return best;
-}
-
 // The sum of the two largest.
 static float group_score(const float *values, size_t n) {
     float first = -INFINITY, second = -INFINITY;
@@ -70,7 +64,7 @@ static void leave_best_groups(const imx_hparams *hparams, float *scores) {
         groups[i] = group_score(scores + i * group_len, group_len);
     }
     for (size_t i = 0; i < hparams->n_expert_groups_used; ++i) {
-        groups[index_of_largest(groups, n_groups)] = -INFINITY;
+        groups[imx_index_of_largest(groups, n_groups)] = -INFINITY;
     }
     for (size_t i = 0; i < hparams->n_experts; ++i) {
         scores[i] = groups[i / group_len] > -INFINITY ? -INFINITY : scores[i];
@@ -121,7 +115,7 @@ void imx_route(const imx_hparams *hparams, const float *bias, float *values) {
         leave_best_groups(hparams, scores);
     }
     for (size_t i = 0; i < n_used; ++i) {
-        chosen[i] = index_of_largest(scores, n);
+        chosen[i] = imx_index_of_largest(scores, n);
         weights[i] = values[chosen[i]];
         scores[chosen[i]] = -INFINITY;
     }

@@ -220,3 +220,11 @@ void imx_rotate_halves(float *head, const float *cosines, const float *sines, si
         head[n_pairs + i] = x * sines[i] + y * cosines[i];
     }
 }
+
+size_t imx_index_of_largest(const float *values, size_t n) {
+    size_t best = 0;
+    for (size_t i = 1; i < n; ++i) {
+        best = values[i] > values[best] ? i : best;
+    }
+    return best;
+}

@@ -28,6 +28,9 @@ void imx_exponentiate(float *row, size_t n, float scale, float *sum, float *max)
 // row[j] = cap · tanh(scale · row[j] / cap): within ±cap, and nearly scale · row[j] well within.
 void imx_softcap(float *row, size_t n, float scale, float cap);
 
+// The place of the largest value, the first of equal ones; n is at least 1.
+size_t imx_index_of_largest(const float *values, size_t n);
+
 imx_rotate_fn imx_rotate_pairs;  // pair i is the values 2i and 2i + 1
 imx_rotate_fn imx_rotate_halves; // pair i is the values i and n_pairs + i
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calib/forward/row_ops.h"
 #include "calib/forward/walk.h"
 #include "calib/split.h"
 #include "calib/statistics/column_stats.h"
@@ -102,14 +103,6 @@ void imx_trace_free(imx_trace *trace) {
 // ---------------------------------------------------------------------------------------------
 // Comparing
 
-static size_t index_of_largest(const float *logits, size_t n) {
-    size_t best = 0;
-    for (size_t i = 1; i < n; ++i) {
-        best = logits[i] > logits[best] ? i : best;
-    }
-    return best;
-}
-
 static void compare_logits(imx_trace_comparison *comparison, const imx_trace *trace,
                            const imx_trace *reference) {
     const size_t n_vocab = trace->n_vocab;
@@ -122,8 +115,8 @@ static void compare_logits(imx_trace_comparison *comparison, const imx_trace *tr
         reference2 += wanted * wanted;
     }
     for (size_t i = 0; i < trace->n_tokens; ++i) {
-        n_same += index_of_largest(trace->logits + i * n_vocab, n_vocab) ==
-                  index_of_largest(reference->logits + i * n_vocab, n_vocab);
+        n_same += imx_index_of_largest(trace->logits + i * n_vocab, n_vocab) ==
+                  imx_index_of_largest(reference->logits + i * n_vocab, n_vocab);
     }
     comparison->logits_error = error2 / reference2;
     comparison->same_top = (double)n_same / (double)trace->n_tokens;

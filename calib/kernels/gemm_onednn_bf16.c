@@ -21,11 +21,11 @@ enum { A, B, C, N_MATRICES };
 
 static const int arguments[N_MATRICES] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
 
-#if DNNL_VERSION_MAJOR < 3
-
 typedef struct matrices {
     dnnl_memory_desc_t of[N_MATRICES];
 } matrices;
+
+#if DNNL_VERSION_MAJOR < 3
 
 static dnnl_status_t describe_rows(matrices *all, int which, const dnnl_dims_t dims,
                                    dnnl_data_type_t type, const dnnl_dims_t strides) {
@@ -55,10 +55,6 @@ static void forget(matrices *all) {
 }
 
 #else
-
-typedef struct matrices {
-    dnnl_memory_desc_t of[N_MATRICES];
-} matrices;
 
 static dnnl_status_t describe_rows(matrices *all, int which, const dnnl_dims_t dims,
                                    dnnl_data_type_t type, const dnnl_dims_t strides) {
