@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "calib/evaluation/logit_rows.h"
-#include "calib/split.h"
+#include "kernels/split.h"
 #include "formats/atomic_file.h"
 #include "formats/little_endian.h"
 #include "formats/memory.h"

@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "calib/split.h"
+#include "kernels/split.h"
 #include "formats/memory.h"
 
 typedef struct scorer {

@@ -24,8 +24,8 @@
 #include <string.h>
 
 #include "calib/forward/row_ops.h"
-#include "calib/kernels/gemm.h"
-#include "calib/split.h"
+#include "kernels/gemm.h"
+#include "kernels/split.h"
 #include "formats/memory.h"
 
 enum { QUERIES = 64 };

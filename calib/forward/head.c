@@ -6,7 +6,7 @@
 #include "calib/forward/row_ops.h"
 #include "calib/forward/walk.h"
 #include "calib/model/model_internal.h"
-#include "calib/split.h"
+#include "kernels/split.h"
 #include "formats/memory.h"
 
 struct imx_head {

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "calib/forward/attention.h"
-#include "calib/split.h"
+#include "kernels/split.h"
 #include "formats/memory.h"
 
 enum { PER_PIECE, PER_BLOCK };

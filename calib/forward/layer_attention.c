@@ -13,7 +13,7 @@
 
 #include "calib/forward/attention.h"
 #include "calib/forward/layer.h"
-#include "calib/split.h"
+#include "kernels/split.h"
 #include "formats/memory.h"
 
 static float *head_at(const imx_heads *h, size_t row, size_t head) {

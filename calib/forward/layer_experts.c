@@ -18,7 +18,7 @@
 
 #include "calib/forward/layer.h"
 #include "calib/forward/router.h"
-#include "calib/split.h"
+#include "kernels/split.h"
 
 // ---------------------------------------------------------------------------------------------
 // Choosing

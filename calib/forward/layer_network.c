@@ -8,7 +8,7 @@
 // the model.
 
 #include "calib/forward/layer.h"
-#include "calib/split.h"
+#include "kernels/split.h"
 
 const imx_network imx_dense_network = {IMX_ROLE_FFN_GATE, IMX_ROLE_FFN_UP, IMX_ROLE_FFN_GATE_UP,
                                        IMX_ROLE_FFN_DOWN, IMX_DIM_FF};

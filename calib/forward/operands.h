@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "calib/kernels/gemm.h"
+#include "kernels/gemm.h"
 #include "formats/error.h"
 
 // How closely products are computed. With a the activations, b the weights and u = 2⁻⁸, half a unit

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calib/split.h"
+#include "kernels/split.h"
 #include "formats/memory.h"
 
 enum {

@@ -15,7 +15,7 @@
 
 #include "calib/forward/row_ops.h"
 #include "calib/forward/walk.h"
-#include "calib/split.h"
+#include "kernels/split.h"
 #include "calib/statistics/column_stats.h"
 #include "formats/memory.h"
 

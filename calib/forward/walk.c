@@ -19,7 +19,7 @@
 
 #include "calib/forward/layer.h"
 #include "calib/model/model_internal.h"
-#include "calib/split.h"
+#include "kernels/split.h"
 #include "formats/memory.h"
 
 enum { MAX_PIECES = 16 };

@@ -20,8 +20,8 @@
 
 #include <stdlib.h>
 
-#include "calib/kernels/gemm.h"
-#include "calib/split.h"
+#include "kernels/gemm.h"
+#include "kernels/split.h"
 #include "formats/memory.h"
 
 // Rows of a strip are STRIDE apart, not a power of two, of which the cache can hold but few.

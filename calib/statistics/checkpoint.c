@@ -23,7 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "calib/split.h"
+#include "kernels/split.h"
 #include "formats/file_hash.h"
 #include "formats/file_map.h"
 #include "formats/gguf.h"

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "calib/evaluation/scoring.h"
-#include "calib/split.h"
+#include "kernels/split.h"
 #include "calib/statistics/checkpoint.h"
 #include "calib/statistics/input_sums.h"
 

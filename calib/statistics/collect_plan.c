@@ -24,7 +24,7 @@
 #include "calib/forward/layer.h"
 #include "calib/forward/walk.h"
 #include "calib/model/model_internal.h"
-#include "calib/split.h"
+#include "kernels/split.h"
 #include "formats/imatrix_covariance.h"
 
 enum { SLACK_BYTES = 32 << 20, SLACK_BYTES_PER_THREAD = 8 << 20, SUMS_PER_COLUMN = 3 };

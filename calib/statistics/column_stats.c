@@ -17,7 +17,7 @@
 #include <math.h>
 
 #include "calib/processor_variants.h"
-#include "calib/split.h"
+#include "kernels/split.h"
 
 enum { STRIP = 512, ROWS = 8 };
 

@@ -19,19 +19,20 @@ check() {
 }
 
 check formats 9 'formats/'
-check calib 9 'calib/|formats/'
-check quant 9 'quant/|formats/'
-check imatrix 1 'imatrix/[a-z_]*\.h|calib/|quant/|formats/'
+check kernels 9 'kernels/|formats/'
+check calib 9 'calib/|kernels/|formats/'
+check quant 9 'quant/|kernels/|formats/'
+check imatrix 1 'imatrix/[a-z_]*\.h|calib/|quant/|kernels/|formats/'
 check imatrix/cli 9 'imatrix/imatrix\.h|imatrix/cli/'
 
 # Rooms reach each other by quoted paths only, so nothing hides behind <...>.
-if grep -rnE '#[[:space:]]*include[[:space:]]*<(formats|calib|quant|imatrix)/' formats calib quant imatrix; then
+if grep -rnE '#[[:space:]]*include[[:space:]]*<(formats|kernels|calib|quant|imatrix)/' formats kernels calib quant imatrix; then
     echo "FAIL: project headers are included with quotes"
     exit 1
 fi
 
 # File names are unique across the tree.
-twice=$(find formats calib quant imatrix -name '*.[ch]' -printf '%f\n' | sort | uniq -d)
+twice=$(find formats kernels calib quant imatrix -name '*.[ch]' -printf '%f\n' | sort | uniq -d)
 if [ -n "$twice" ]; then
     echo "FAIL: file names used twice: $twice"
     exit 1

@@ -29,7 +29,7 @@
 
 #include "formats/gguf.h"
 #include "formats/memory.h"
-#include "random_values.h"
+#include "../random_values.h"
 
 typedef struct golden_model {
     const char *name;

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "calib/forward/attention.h"
-#include "random_values.h"
+#include "../random_values.h"
 
 typedef struct case_data {
     imx_attention attention;

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "calib/statistics/block_covariance.h"
-#include "random_values.h"
+#include "../random_values.h"
 
 // More than two pieces of rows, the last of odd length; two runs and columns behind them.
 enum { N_ROWS = 1100, N_COLS = 2 * IMX_COV_RUN + 40, N_PAIRS = 2 * IMX_COV_PAIRS };

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "calib/statistics/column_stats.h"
-#include "random_values.h"
+#include "../random_values.h"
 
 enum { N_ROWS = 37, N_COLS = 1131 }; // more than two strips of columns, rows in and out of step
 

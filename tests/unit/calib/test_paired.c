@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "calib/evaluation/paired.h"
-#include "random_values.h"
+#include "../random_values.h"
 
 static const double zeros[4096];
 

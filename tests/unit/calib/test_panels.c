@@ -15,7 +15,7 @@
 
 #include "calib/forward/panels.h"
 #include "formats/half.h"
-#include "random_values.h"
+#include "../random_values.h"
 
 enum { GAP = 5, N_KINDS = IMX_OPERANDS_BF16_PARTS + 1 };
 

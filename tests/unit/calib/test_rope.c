@@ -12,7 +12,7 @@
 
 #include "calib/forward/rope.h"
 #include "calib/forward/row_ops.h"
-#include "random_values.h"
+#include "../random_values.h"
 
 enum { N_PAIRS = 4, N_POSITIONS = 2000 };
 

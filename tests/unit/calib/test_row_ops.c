@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "calib/forward/row_ops.h"
-#include "random_values.h"
+#include "../random_values.h"
 
 enum { N = 1003 }; // no multiple of any vector
 

@@ -17,7 +17,7 @@
 #include "calib/model/model.h"
 #include "calib/text/corpus.h"
 #include "formats/gguf.h"
-#include "random_values.h"
+#include "../random_values.h"
 
 enum { TINY_MAX_TENSORS = 128, TINY_MAX_NAME = 64 };
 

@@ -17,8 +17,8 @@
 
 #include <cmocka.h>
 
-#include "calib/kernels/gemm.h"
-#include "random_values.h"
+#include "kernels/gemm.h"
+#include "../random_values.h"
 
 enum { GAP = 3, SENTINEL = 12345 };
 

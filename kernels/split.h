@@ -3,8 +3,8 @@
 // How work is shared out. OpenMP stays in the files that include this header; each of their
 // parallel loops hands out whole rows, columns, tiles or heads, never parts of a sum.
 
-#ifndef IMX_CALIB_SPLIT_H
-#define IMX_CALIB_SPLIT_H
+#ifndef IMX_KERNELS_SPLIT_H
+#define IMX_KERNELS_SPLIT_H
 
 #include <omp.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "calib/kernels/gemm.h"
+#include "kernels/gemm.h"
 
 imx_status imx_gemm_run_ref(const imx_gemm *gemm) {
     const size_t along_k = gemm->b_is_rows ? 1 : gemm->b_stride;

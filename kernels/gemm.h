@@ -18,8 +18,8 @@
 //
 // Tolerance against imx_gemm_run_ref: |difference| <= 2⁻²⁴ · (k + 8) · sum of |a[i][l] · b[l][j]|.
 
-#ifndef IMX_CALIB_KERNELS_GEMM_H
-#define IMX_CALIB_KERNELS_GEMM_H
+#ifndef IMX_KERNELS_GEMM_H
+#define IMX_KERNELS_GEMM_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,8 +11,8 @@
 // behind it: a signal handler that runs meanwhile writes its frame over the heap. So signals wait
 // until the call is over, a few milliseconds.
 
-#ifndef IMX_CALIB_KERNELS_ALONE_H
-#define IMX_CALIB_KERNELS_ALONE_H
+#ifndef IMX_KERNELS_ALONE_H
+#define IMX_KERNELS_ALONE_H
 
 #include <omp.h>
 #include <signal.h>

@@ -10,8 +10,8 @@
 
 #include <oneapi/dnnl/dnnl.h>
 
-#include "calib/kernels/alone.h"
-#include "calib/kernels/gemm.h"
+#include "kernels/alone.h"
+#include "kernels/gemm.h"
 
 imx_status imx_gemm_run(const imx_gemm *gemm) {
     const imx_alone before = imx_alone_begin();

@@ -14,8 +14,8 @@
 
 #include <oneapi/dnnl/dnnl.h>
 
-#include "calib/kernels/alone.h"
-#include "calib/kernels/gemm.h"
+#include "kernels/alone.h"
+#include "kernels/gemm.h"
 
 enum { A, B, C, N_MATRICES };
 
