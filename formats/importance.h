@@ -6,6 +6,8 @@
 #ifndef IMX_FORMATS_IMPORTANCE_H
 #define IMX_FORMATS_IMPORTANCE_H
 
+#include <stddef.h>
+
 typedef enum imx_importance_kind {
     IMX_IMPORTANCE_UNIFORM,  // nothing known: every column counts the same
     IMX_IMPORTANCE_DIAGONAL, // E[x_j²] of each column j
@@ -18,6 +20,19 @@ enum {
     IMX_COV_RUN = 256,
     IMX_COV_PAIRS = IMX_COV_RUN * (IMX_COV_RUN + 1) / 2,
 };
+
+// The products of columns of an input, summed over the tokens of a calibration text in two parts:
+// one to fit by, one to judge by. Products are known within runs of `run_len` columns, either all
+// of them (n_cols) or those of a super-block (IMX_COV_RUN; columns behind the last whole run have
+// none). A part is the lower triangles of the runs one after another, each row by row as above.
+typedef struct imx_input_covariance {
+    size_t n_cols;
+    size_t run_len;
+    const float *fitted;   // (n_cols / run_len, run_len (run_len + 1) / 2) sums of x_i x_j
+    const float *held_out; // likewise
+    double n_fitted;       // tokens in each part
+    double n_held_out;
+} imx_input_covariance;
 
 typedef struct imx_importance {
     imx_importance_kind kind;

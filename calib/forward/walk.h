@@ -51,6 +51,11 @@ typedef struct imx_walk_hook {
     // this is the last call, because the progress callback wants the walk to stop.
     imx_status (*on_block)(void *context, const imx_walk_place *next, bool is_stopping,
                            imx_error *err);
+
+    // When a layer's inputs have all been seen; NULL, or else every layer is passed twice: once to
+    // show its inputs, with nothing kept, and after this call once more, with its weights as they
+    // are then (imx_model_substitute) and nothing shown. Not for the final norm.
+    imx_status (*on_layer)(void *context, uint32_t layer, imx_error *err);
     void *context;
 } imx_walk_hook;
 

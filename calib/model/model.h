@@ -30,6 +30,12 @@ int imx_model_has_tied_head(const imx_model *model);
 // Bytes of the model's file or files.
 uint64_t imx_model_file_bytes(const imx_model *model);
 
+// From now on the weight of that name is `data`, of `type`, in the shape that it has in the file:
+// what a quantized model would compute with. `data` must outlive its use and is never released;
+// NULL: as in the file again. IMX_ERR_ARGUMENT when the model runs without such a weight.
+imx_status imx_model_substitute(imx_model *model, const char *weight, uint32_t type,
+                                const uint8_t *data, imx_error *err);
+
 // From now on weights leave the system's page cache once they are used: for a model that is larger
 // than the memory that may hold it.
 void imx_model_drop_used_weights(imx_model *model);
