@@ -12,9 +12,9 @@ static imatrix_status collect(const char *model, const char *text, const char *i
                               imatrix_error *error) {
     imatrix_collect_options options;
     imatrix_collect_options_init(&options);
-    options.model_path = model;
-    options.texts = &text;
-    options.n_texts = 1;
+    options.run.model_path = model;
+    options.run.texts = &text;
+    options.run.n_texts = 1;
     options.out_path = imatrix;
     return imatrix_collect(&options, NULL, error);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The file grows at its end only, and file systems make the new length last after the bytes it
-// covers, so its length says how far the work is whatever stopped it.
+// Who writes at the end only can tell from the length how far the work is, whatever stopped it:
+// file systems make a new length last after the bytes it covers. Who writes in another order has to
+// remember elsewhere what has been synced.
 //
 // The lock is flock(2)'s: it belongs to the open file, not to the name, and the kernel drops it
 // when the process ends. Between opening and locking another run may rename or remove the file, and
@@ -126,8 +127,18 @@ const char *imx_partial_file_path(const imx_partial_file *file) {
     return file->path;
 }
 
+bool imx_partial_file_is_special(const imx_partial_file *file) {
+    return file->target.is_special;
+}
+
 uint64_t imx_partial_file_size(const imx_partial_file *file) {
     return file->size_bytes;
+}
+
+uint64_t imx_partial_file_disk_bytes(const imx_partial_file *file) {
+    enum { STAT_BLOCK_BYTES = 512 }; // whatever the block of the file system
+    struct stat info;
+    return fstat(file->fd, &info) == 0 ? (uint64_t)info.st_blocks * STAT_BLOCK_BYTES : 0;
 }
 
 // ---- content -----------------------------------------------------------------------------------
@@ -163,37 +174,44 @@ imx_status imx_partial_file_compare(const imx_partial_file *file, uint64_t offse
     return IMX_OK;
 }
 
-imx_status imx_partial_file_cut(imx_partial_file *file, uint64_t size_bytes, imx_error *err) {
-    assert(size_bytes <= file->size_bytes);
-    if (size_bytes < file->size_bytes) {
-        if (ftruncate(file->fd, (off_t)size_bytes) != 0 ||
-            lseek(file->fd, (off_t)size_bytes, SEEK_SET) < 0) {
-            return imx_fail_io(file->path, "cannot shorten it", err);
-        }
-        file->size_bytes = size_bytes;
+imx_status imx_partial_file_resize(imx_partial_file *file, uint64_t size_bytes, imx_error *err) {
+    if (size_bytes == file->size_bytes) {
+        return IMX_OK;
     }
+    if (ftruncate(file->fd, (off_t)size_bytes) != 0) {
+        return imx_fail_io(file->path, "cannot change its size", err);
+    }
+    file->size_bytes = size_bytes;
+    return IMX_OK;
+}
+
+static imx_status seek(const imx_partial_file *file, uint64_t offset, imx_error *err) {
+    if (!file->target.is_special) {
+        return lseek(file->fd, (off_t)offset, SEEK_SET) >= 0
+                   ? IMX_OK
+                   : imx_fail_io(file->path, "cannot move to where to write", err);
+    }
+    return offset == file->size_bytes
+               ? IMX_OK
+               : imx_fail(err, IMX_ERR_IO,
+                          "%s: is a pipe or device, which can only be written from front to back",
+                          file->path);
+}
+
+imx_status imx_partial_file_write(imx_partial_file *file, uint64_t offset, const void *data,
+                                  size_t size_bytes, imx_error *err) {
+    const uint64_t end = offset + size_bytes;
+    IMX_TRY(seek(file, offset, err));
+    if (!imx_write_all(file->fd, data, size_bytes)) {
+        return imx_fail_io(file->path, "cannot write", err);
+    }
+    file->size_bytes = end > file->size_bytes ? end : file->size_bytes;
     return IMX_OK;
 }
 
 imx_status imx_partial_file_append(imx_partial_file *file, const void *data, size_t size_bytes,
                                    imx_error *err) {
-    if (!imx_write_all(file->fd, data, size_bytes)) {
-        return imx_fail_io(file->path, "cannot write", err);
-    }
-    file->size_bytes += size_bytes;
-    return IMX_OK;
-}
-
-imx_status imx_partial_file_patch(imx_partial_file *file, uint64_t offset, const void *data,
-                                  size_t size_bytes, imx_error *err) {
-    assert(offset + size_bytes <= file->size_bytes);
-    if (file->target.is_special) {
-        return IMX_OK;
-    }
-    if (pwrite(file->fd, data, size_bytes, (off_t)offset) != (ssize_t)size_bytes) {
-        return imx_fail_io(file->path, "cannot write", err);
-    }
-    return IMX_OK;
+    return imx_partial_file_write(file, file->size_bytes, data, size_bytes, err);
 }
 
 // ---- the end -----------------------------------------------------------------------------------

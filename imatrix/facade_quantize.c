@@ -11,28 +11,11 @@
 #include "formats/gguf.h"
 #include "formats/imatrix_file.h"
 #include "formats/memory.h"
+#include "imatrix/calibration.h"
 #include "imatrix/facade.h"
-#include "imatrix/quantize_settings.h"
-#include "quant/pipeline/pipeline.h"
+#include "imatrix/quantizer.h"
 #include "quant/plan/model_keys.h"
-#include "quant/plan/plan.h"
 #include "quant/plan/recipe.h"
-
-struct imatrix_quantizer {
-    imx_gguf *source;
-    imx_imatrix *imatrix; // NULL without one
-    imx_plan *plan;
-    imx_tensor_loss *losses; // (plan->n_items)
-    size_t n_kept;           // tensors that an interrupted run had finished
-    bool has_run;
-    char *imatrix_name; // base name of the imatrix file, or NULL
-    char imatrix_hash[33];
-    imx_quantize_settings settings;
-    imx_pipeline_needs needs;
-    int n_threads;
-    bool resume;
-    imatrix_progress progress;
-};
 
 static bool publish_recipe(const imx_recipe *recipe, imatrix_recipe_info *info) {
     if (recipe == NULL) {
@@ -68,27 +51,62 @@ static imx_status open_imatrix(imatrix_quantizer *q, const char *path, imx_error
     return imx_imatrix_read(&q->imatrix, path, NULL, err);
 }
 
-// Runs the pipeline, or with `out_path` NULL only learns what that would need.
-static imx_status run(imatrix_quantizer *q, const char *out_path, imx_error *err) {
-    const imx_progress progress = imx_adapt_progress(&q->progress);
-    const imx_pipeline_options options = {
+imx_pipeline_options imx_quantizer_pipeline_options(const imatrix_quantizer *q,
+                                                    const imx_progress *progress) {
+    return (imx_pipeline_options){
         .n_threads = q->n_threads,
-        .progress = &progress,
+        .progress = progress,
         .encode = q->settings.encode,
         .resume = q->resume,
     };
-    imx_gguf_builder *builder = NULL;
-    imx_status status;
-    IMX_TRY_GOTO(done, imx_gguf_builder_new(&builder, err));
-    IMX_TRY_GOTO(done, imx_model_keys_set(builder, q->source, q->plan, &q->settings.keys, err));
-    status = out_path == NULL
-                 ? imx_pipeline_measure(&q->needs, q->plan, q->source, builder, &options, err)
-                 : imx_pipeline_run(q->plan, q->source, builder, out_path, &options, q->losses,
-                                    &q->n_kept, err);
+}
+
+imx_status imx_quantizer_set_keys(imx_gguf_builder **builder, const imatrix_quantizer *q,
+                                  imx_error *err) {
+    IMX_TRY(imx_gguf_builder_new(builder, err));
+    const imx_status status =
+        imx_model_keys_set(*builder, q->source, q->plan, &q->settings.keys, err);
+    if (status != IMX_OK) {
+        imx_gguf_builder_free(*builder);
+        *builder = NULL;
+    }
+    return status;
+}
+
+// Runs the pipeline, or with `out_path` NULL only learns what that would need.
+static imx_status run(imatrix_quantizer *q, const char *out_path, imx_error *err) {
+    const imx_progress progress = imx_adapt_progress(&q->progress);
+    const imx_pipeline_options options = imx_quantizer_pipeline_options(q, &progress);
+    imx_gguf_builder *builder;
+    IMX_TRY(imx_quantizer_set_keys(&builder, q, err));
+    const imx_status status =
+        out_path == NULL
+            ? imx_pipeline_measure(&q->needs, q->plan, q->source, builder, &options, err)
+            : imx_pipeline_run(q->plan, q->source, builder, out_path, &options, q->losses,
+                               &q->n_kept, err);
     q->has_run = status == IMX_OK && out_path != NULL;
-done:
     imx_gguf_builder_free(builder);
     return status;
+}
+
+// Where importance comes from, if anywhere.
+static imx_status open_statistics(imatrix_quantizer *q, const imatrix_quantize_options *options,
+                                  imx_error *err) {
+    if (options->imatrix_path != NULL && options->calibration != NULL) {
+        return imx_fail(err, IMX_ERR_ARGUMENT,
+                        "an imatrix and a calibration exclude each other; give one of them");
+    }
+    if (options->calibration != NULL) {
+        q->calibration = options->calibration;
+        return imx_calibration_guide(options->calibration, q->source, &q->settings, err);
+    }
+    if (options->imatrix_path != NULL) {
+        IMX_TRY(open_imatrix(q, options->imatrix_path, err));
+        q->settings.plan.imatrix = q->imatrix;
+        q->settings.keys.imatrix_name = q->imatrix_name;
+        q->settings.keys.imatrix_hash = q->imatrix_hash;
+    }
+    return IMX_OK;
 }
 
 static imx_status open_quantizer(imatrix_quantizer *q, const imatrix_quantize_options *options,
@@ -98,14 +116,10 @@ static imx_status open_quantizer(imatrix_quantizer *q, const imatrix_quantize_op
     q->resume = options->resume;
     q->progress = options->progress;
     IMX_TRY(imx_gguf_open_model(&q->source, options->model_path, err));
-    if (options->imatrix_path != NULL) {
-        IMX_TRY(open_imatrix(q, options->imatrix_path, err));
-        q->settings.plan.imatrix = q->imatrix;
-        q->settings.keys.imatrix_name = q->imatrix_name;
-        q->settings.keys.imatrix_hash = q->imatrix_hash;
-    }
+    IMX_TRY(open_statistics(q, options, err));
     IMX_TRY(imx_plan_new(&q->plan, q->source, &q->settings.plan, err));
     IMX_TRY(imx_alloc_zeroed(&q->losses, q->plan->n_items, sizeof *q->losses, err));
+    IMX_TRY(imx_alloc_zeroed(&q->outcomes, q->plan->n_items, sizeof *q->outcomes, err));
     return run(q, NULL, err);
 }
 
@@ -132,6 +146,7 @@ void imatrix_quantizer_close(imatrix_quantizer *quantizer) {
         return;
     }
     free(quantizer->losses);
+    free(quantizer->outcomes);
     free(quantizer->imatrix_name);
     imx_quantize_settings_free(&quantizer->settings);
     imx_plan_free(quantizer->plan);
@@ -159,6 +174,7 @@ void imatrix_quantizer_totals(const imatrix_quantizer *quantizer, imatrix_plan_t
         totals->n_with_covariance += plan->items[i].feeds_back;
         totals->n_lacking_statistics += plan->items[i].lacks_statistics;
         totals->n_starved += plan->items[i].n_starved;
+        imx_calibration_outcome_count(&quantizer->outcomes[i], totals->n_reached);
     }
     totals->bits_per_weight =
         plan->n_weights > 0 ? 8.0 * (double)plan->size_bytes / (double)plan->n_weights : 0.0;
@@ -190,6 +206,7 @@ void imatrix_quantizer_tensor(const imatrix_quantizer *quantizer, size_t i,
             has_loss ? error_ratio(loss->weighted_error, loss->weighted_power) : (double)NAN,
         .relative_error =
             has_loss ? error_ratio(loss->squared_error, loss->squared_power) : (double)NAN,
+        .calibrated = imx_calibration_outcome_publish(&quantizer->outcomes[i]),
     };
     memcpy(plan->dims, item->source->dims, sizeof plan->dims);
 }
@@ -197,5 +214,12 @@ void imatrix_quantizer_tensor(const imatrix_quantizer *quantizer, size_t i,
 imatrix_status imatrix_quantizer_run(imatrix_quantizer *quantizer, const char *out_path,
                                      imatrix_error *error) {
     imx_error err = {0};
-    return imx_publish_error(run(quantizer, out_path, &err), &err, error);
+    imx_status status;
+    if (quantizer->calibration == NULL) {
+        status = run(quantizer, out_path, &err);
+    } else {
+        status = imx_fail(&err, IMX_ERR_ARGUMENT,
+                          "%s: the quantizer has a calibration, which runs it", out_path);
+    }
+    return imx_publish_error(status, &err, error);
 }

@@ -8,6 +8,9 @@
 //     imatrix_quantize   model + statistics      -> a smaller model
 //     imatrix_evaluate   smaller model + text    -> what was lost
 //
+// imatrix_calibration joins the first two: while the text runs through the model each layer is
+// quantized with all that its inputs tell, which is more than statistics in a file can hold.
+//
 // imatrix_file is what the first has written: to show, compare, merge, convert and check against a
 // model. imatrix_inspect tells beforehand what a model is and which sizes it would have.
 //
@@ -103,7 +106,7 @@ typedef struct imatrix_text_share {
 } imatrix_text_share;
 
 // What a run will take, known before it starts.
-typedef struct imatrix_collect_start {
+typedef struct imatrix_run_start {
     uint64_t n_tokens;
     uint64_t n_chunks;
     uint64_t n_layers;
@@ -111,7 +114,7 @@ typedef struct imatrix_collect_start {
     bool resumes;           // whether there was one
     uint64_t memory_bytes;  // of the process, at most
     uint64_t scratch_bytes; // of a temporary file beside the output; 0: none is needed
-} imatrix_collect_start;
+} imatrix_run_start;
 
 // How closely products with weights are computed.
 typedef enum imatrix_precision {
@@ -120,8 +123,8 @@ typedef enum imatrix_precision {
                              // times as fast; what that does to statistics is in docs/quality.md
 } imatrix_precision;
 
-typedef struct imatrix_collect_options {
-    size_t struct_size;
+// How a text is run through a model, whatever for.
+typedef struct imatrix_run_options {
     const char *model_path; // GGUF, required
 
     // Calibration texts, required. "PATH", or "PATH:WEIGHT" to use that share of its chunks, above
@@ -133,45 +136,50 @@ typedef struct imatrix_collect_options {
     size_t n_texts;
     imatrix_text_share *shares; // (n_texts) filled in; NULL = not wanted (default)
 
-    const char *out_path;  // required
-    imatrix_format format; // default ZST
-    uint32_t digits;       // significant decimal digits that the sums are rounded to, 1 to 7, for
-                           // smaller zst files; 0 = all (default)
-    uint32_t n_ctx;        // tokens in a chunk, at least 2; default 512
-    uint64_t from_chunk;   // chunks left out at the start; default 0
-    uint64_t max_chunks;   // of the rest; 0 = all (default)
-    uint64_t sample;       // of these, so many chosen by seed; 0 = all (default)
-    uint64_t seed;         // default 0
+    uint32_t n_ctx;      // tokens in a chunk, at least 2; default 512
+    uint64_t from_chunk; // chunks left out at the start; default 0
+    uint64_t max_chunks; // of the rest; 0 = all (default)
+    uint64_t sample;     // of these, so many chosen by seed; 0 = all (default)
+    uint64_t seed;       // default 0
     bool by_document;    // no chunk spans two documents; default false: those of a text are packed
     bool drop_tail;      // leave out chunks shorter than n_ctx; default false
-    bool process_output; // statistics of the output head too; default false
-    bool perplexity;     // compute the text's perplexity on the way; default false
-    bool all_experts;    // statistics of experts are of all tokens, not only of those that they are
-                         // sent by the router; nothing else changes; default false
-    bool covariance; // mean products of columns too, of each whole run of 256, for quantizing with
-                     // feedback inside a super-block; default false
-    bool parse_special; // special tokens written in the text become their ids, except in the
-                        // "messages" of JSONL; default false
+    bool parse_special;  // special tokens written in the text become their ids, except in the
+                         // "messages" of JSONL; default false
+    bool process_output; // the input of the output head is watched too; default false
     imatrix_precision precision; // default FAST on a processor with a matrix unit, else EXACT,
                                  // which there costs the same
     int n_threads;               // 0 = all processors (default)
 
     // Memory that the process may take; 0 = three quarters of what is free (default). Where it is
-    // short, intermediate values go to a file without a name beside the output. The output is the
-    // same, and so it is for any n_threads.
+    // short, intermediate values go to a file without a name beside the output.
     uint64_t memory_bytes;
 
-    // A run that ends early leaves a checkpoint, "OUT.partial"; the same call goes on from it. A
-    // checkpoint is written every so many seconds (0: after every layer; default 600), and when the
-    // progress callback stops the run. One that is damaged or of another run is an error unless
-    // `restart` passes over it; it is removed when the output is there. An output that is a device
-    // or a pipe has none.
+    // Between two checkpoints, which tell a later run where to go on; 0: one after every layer;
+    // default 600. An output that is a device or a pipe has none.
     uint32_t checkpoint_seconds;
-    bool restart;
 
-    void (*on_start)(void *context, const imatrix_collect_start *start); // may be NULL (default)
+    void (*on_start)(void *context, const imatrix_run_start *start); // may be NULL (default)
     void *on_start_context;
     imatrix_progress progress;
+} imatrix_run_options;
+
+typedef struct imatrix_collect_options {
+    size_t struct_size;
+    imatrix_run_options run;
+    const char *out_path;  // required
+    imatrix_format format; // default ZST
+    uint32_t digits;       // significant decimal digits that the sums are rounded to, 1 to 7, for
+                           // smaller zst files; 0 = all (default)
+    bool perplexity;       // compute the text's perplexity on the way; default false
+    bool all_experts;      // statistics of experts are of all tokens, not only of those that they
+                           // are sent by the router; nothing else changes; default false
+    bool covariance;       // mean products of columns too, of each whole run of 256, for quantizing
+                           // with feedback inside a super-block; default false
+
+    // A run that ends early, also one that the progress callback stops, leaves a checkpoint,
+    // "OUT.partial"; the same call goes on from it. One that is damaged or of another run is an
+    // error unless `restart` passes over it; it is removed when the output is there.
+    bool restart;
 } imatrix_collect_options;
 
 enum { IMATRIX_N_NAMED_CHUNKS = 16, IMATRIX_N_NAMED_EXPERTS = 8, IMATRIX_FEW_TOKENS = 16 };
@@ -205,7 +213,7 @@ typedef struct imatrix_collect_result {
 void imatrix_collect_options_init(imatrix_collect_options *options);
 
 // Runs the text through the model and writes the statistics. Sums are kept in f64; the file's bytes
-// do not depend on n_threads. `result` may be NULL.
+// do not depend on n_threads and memory_bytes. `result` may be NULL.
 imatrix_status imatrix_collect(const imatrix_collect_options *options,
                                imatrix_collect_result *result, imatrix_error *error);
 
@@ -237,11 +245,16 @@ typedef enum imatrix_weighting {
     IMATRIX_WEIGHTING_SQRT,  // p = 1/2, as llama.cpp does
 } imatrix_weighting;
 
+// A text that is run through a model while the model is quantized; see imatrix_calibration_open.
+typedef struct imatrix_calibration imatrix_calibration;
+
 typedef struct imatrix_quantize_options {
     size_t struct_size;
-    const char *model_path;   // source GGUF, or any shard of one; required
-    const char *imatrix_path; // statistics in any of the three formats, or NULL
-    const char *recipe;       // name or number, required
+    const char *model_path;           // source GGUF, or any shard of one; required
+    const char *imatrix_path;         // statistics in any of the three formats, or NULL
+    imatrix_calibration *calibration; // instead of it, of the same model; must outlive the
+                                      // quantizer, which imatrix_calibration_run runs; or NULL
+    const char *recipe;               // name or number, required
     imatrix_effort effort;
     imatrix_weighting weighting;
 
@@ -281,6 +294,39 @@ typedef struct imatrix_quantize_options {
     imatrix_progress progress;
 } imatrix_quantize_options;
 
+// Between which weights of a row errors may pay for each other.
+typedef enum imatrix_reach {
+    IMATRIX_REACH_COLUMN,      // none: each column is as important as its input
+    IMATRIX_REACH_SUPER_BLOCK, // those of a super-block
+    IMATRIX_REACH_ROW,         // all
+    IMATRIX_N_REACHES,
+} imatrix_reach;
+
+// Why a matrix was not given the reach of a row.
+typedef enum imatrix_reach_reason {
+    IMATRIX_REASON_NONE,       // it was
+    IMATRIX_REASON_TYPE,       // the type has no grid, or rows are short
+    IMATRIX_REASON_UNSEEN,     // no input of it was seen
+    IMATRIX_REASON_FEW_TOKENS, // fewer than twice the columns of its reach
+    IMATRIX_REASON_MEMORY,     // products of all columns had no room
+    IMATRIX_REASON_HELD_OUT,   // it was worse on chunks held out
+    IMATRIX_N_REASONS,
+} imatrix_reach_reason;
+
+// "row", "super-block", "column"; and "few tokens" or the like. Static storage.
+const char *imatrix_reach_name(imatrix_reach reach);
+const char *imatrix_reason_name(imatrix_reach_reason reason);
+
+// What a calibration has made of a tensor's matrices: one, or as many as there are experts.
+typedef struct imatrix_calibrated {
+    uint64_t n_matrices; // that it has coded in this run; 0: none, or none yet
+    imatrix_reach reach; // of most of them, and why
+    imatrix_reach_reason reason;
+    double damping; // mean over those whose errors pay for each other, in mean squared inputs; NAN
+                    // where there are none
+    double gain; // mean loss on chunks held out over that of the search by columns; 1 without them
+} imatrix_calibrated;
+
 // What will be, or has been, done with one tensor.
 typedef struct imatrix_tensor_plan {
     const char *name; // valid until imatrix_quantizer_close
@@ -298,7 +344,8 @@ typedef struct imatrix_tensor_plan {
     uint64_t n_starved;    // experts that saw fewer tokens than prior_tokens
     double weighted_error; // after a run: importance-weighted relative squared error, sum w(x-q)² /
                            // sum wx²; NAN for copied tensors and before a run
-    double relative_error; // after a run: the same without weights
+    double relative_error;         // after a run: the same without weights
+    imatrix_calibrated calibrated; // after a run with a calibration
 } imatrix_tensor_plan;
 
 typedef struct imatrix_plan_totals {
@@ -317,6 +364,9 @@ typedef struct imatrix_plan_totals {
     uint64_t disk_bytes;   // of these files
     uint64_t memory_bytes; // that a run needs at most, roughly
     uint64_t n_kept;       // after a run: tensors that an interrupted one had finished
+
+    // After a run with a calibration: matrices by reach and the reason for it.
+    uint64_t n_reached[IMATRIX_N_REACHES][IMATRIX_N_REASONS];
 } imatrix_plan_totals;
 
 // A source model, an optional imatrix and the plan made of them.
@@ -336,11 +386,58 @@ void imatrix_quantizer_tensor(const imatrix_quantizer *quantizer, size_t i,
                               imatrix_tensor_plan *plan);
 
 // Writes the quantized model to `out_path`, which must not be the source. The file's bytes do not
-// depend on n_threads; memory does not grow with the model.
+// depend on n_threads; memory does not grow with the model. Not for a quantizer with a calibration.
 imatrix_status imatrix_quantizer_run(imatrix_quantizer *quantizer, const char *out_path,
                                      imatrix_error *error);
 
 void imatrix_quantizer_close(imatrix_quantizer *quantizer);
+
+// ---------------------------------------------------------------------------------------------
+// Calibrate and quantize
+
+// What a layer is shown while it is being quantized.
+typedef enum imatrix_inputs {
+    IMATRIX_INPUTS_ORIGINAL,  // what the source's layers before it yield: one pass serves all types
+    IMATRIX_INPUTS_QUANTIZED, // what the quantized layers before it yield: for one type at a time
+} imatrix_inputs;
+
+typedef struct imatrix_calibration_options {
+    size_t struct_size;
+    imatrix_run_options run; // process_output: the head is calibrated too
+    imatrix_inputs inputs;   // default ORIGINAL
+} imatrix_calibration_options;
+
+void imatrix_calibration_options_init(imatrix_calibration_options *options);
+
+// Opens the model and reads the texts; nothing runs yet. Strings and what `run` points to must
+// outlive the calibration. *out is the caller's to imatrix_calibration_close, after the quantizers
+// that were opened with it; NULL on failure.
+imatrix_status imatrix_calibration_open(imatrix_calibration **out,
+                                        const imatrix_calibration_options *options,
+                                        imatrix_error *error);
+void imatrix_calibration_close(imatrix_calibration *calibration);
+
+// What a run of these quantizers will take. The totals of each then have the memory of all.
+imatrix_status imatrix_calibration_measure(imatrix_calibration *calibration,
+                                           imatrix_quantizer *const *quantizers,
+                                           size_t n_quantizers, imatrix_run_start *start,
+                                           imatrix_error *error);
+
+// Runs the text through the model once and writes a quantized model to each of `out_paths`
+// (n_quantizers), none of which may be the source or a pipe. Every quantizer was opened with this
+// calibration, which serves one run. The bytes of a file do not depend on n_threads, on the
+// quantizers beside it nor, as long as the covariances of a layer fit in it, on memory_bytes.
+//
+// A run that ends early leaves its unfinished files, "OUT.partial", and once a checkpoint was due
+// "OUT.calibration" beside the first. When all quantizers were opened with `resume`, the same run
+// goes on after the last layer that this one has; what is there of another run is then
+// IMATRIX_ERR_MISMATCH, and without `resume` replaced.
+//
+// Several quantizers with IMATRIX_INPUTS_QUANTIZED and two equal paths are IMATRIX_ERR_ARGUMENT.
+imatrix_status imatrix_calibration_run(imatrix_calibration *calibration,
+                                       imatrix_quantizer *const *quantizers,
+                                       const char *const *out_paths, size_t n_quantizers,
+                                       imatrix_error *error);
 
 // ---------------------------------------------------------------------------------------------
 // Evaluate

@@ -15,8 +15,9 @@
 #include <string.h>
 
 #include "calib/forward/attention.h"
-#include "kernels/split.h"
+#include "calib/model/shown_weights.h"
 #include "formats/memory.h"
+#include "kernels/split.h"
 
 enum { PER_PIECE, PER_BLOCK };
 #define ALWAYS IMX_N_ROLES
@@ -236,10 +237,10 @@ imx_status imx_layer_show_input(const imx_layer *layer, imx_role_set set,
     for (imx_role role = 0; role < IMX_N_ROLES; ++role) {
         const imx_param *param = &layer->params[role];
         if (imx_role_is_in(set, role) && param->weight != NULL) {
+            const imx_input_shape shape = imx_model_input_shape(layer->settings.model, role);
             names[shown.n_weights++] = param->weight->name;
-            const bool is_by_head = imx_role_row_of(role)->n_mats == IMX_DIM_HEADS;
-            shown.n_cols = param->n_in * (is_by_head ? param->n_mats : 1);
-            shown.n_mats = is_by_head ? 1 : (uint32_t)param->n_mats;
+            shown.n_cols = shape.n_cols;
+            shown.n_mats = shape.n_mats;
         }
     }
     if (hook == NULL || shown.n_weights == 0 || input->n_rows == 0) {

@@ -11,16 +11,21 @@
 // not yet. A walk can stop at any such place and another one can start there. The embedding is the
 // beginning of the first layer and the final norm is one more layer, so that they need no passes
 // and no places of their own.
+//
+// Where a hook changes a layer's weights after it has seen their inputs, the layer is passed twice.
+// The first pass works on copies of the blocks and ends behind the last input; what it leaves is
+// with the hook alone, so that there is no place within it to go on from.
 
 #include "calib/forward/walk.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "calib/forward/layer.h"
 #include "calib/model/model_internal.h"
-#include "kernels/split.h"
 #include "formats/memory.h"
+#include "kernels/split.h"
 
 enum { MAX_PIECES = 16 };
 
@@ -30,7 +35,19 @@ typedef struct walk {
     const imx_walk_options *options;
     imx_layer layer;
     imx_residual_stream *stream;
+    float *copy; // (imx_walk_block_rows, n_embd) of a block, where layers are passed twice
 } walk;
+
+// A way of all chunks through a layer.
+typedef struct pass {
+    uint64_t number; // of those through the same layer
+    bool is_shown;   // to the hook
+    bool is_kept;    // what comes out, in the stream
+} pass;
+
+static const pass only_pass = {0, true, true};
+static const pass first_pass = {0, true, false};
+static const pass second_pass = {1, false, true};
 
 // Consecutive chunks.
 typedef struct block {
@@ -158,6 +175,11 @@ static imx_status embed_block(walk *w, const block *b, float *x, imx_error *err)
     return IMX_OK;
 }
 
+// Whether layers, but for the final norm, are passed twice.
+static bool is_twice(const walk *w) {
+    return w->options->hook != NULL && w->options->hook->on_layer != NULL;
+}
+
 // Layers to pass, the final norm included when its result is wanted.
 static uint32_t count_layers(const walk *w) {
     const bool need_output = w->options->need_hidden || w->options->head_input_to_hook;
@@ -169,7 +191,7 @@ static imx_status load_role(walk *w, imx_role role, imx_error *err) {
                           err);
 }
 
-static imx_status load_weights(walk *w, uint32_t index, imx_error *err) {
+static imx_status load_weights(walk *w, const pass *p, uint32_t index, imx_error *err) {
     const uint32_t n_layers = w->model->hparams.n_layers;
     if (index == n_layers) {
         return load_role(w, IMX_ROLE_OUTPUT_NORM, err);
@@ -179,7 +201,7 @@ static imx_status load_weights(walk *w, uint32_t index, imx_error *err) {
         IMX_TRY(load_role(w, IMX_ROLE_TOKEN_EMBD_NORM, err));
     }
     IMX_TRY(imx_layer_load(&w->layer, index, err));
-    if (w->options->read_ahead && index + 1 < n_layers) {
+    if (w->options->read_ahead && p->is_kept && index + 1 < n_layers) {
         imx_model_read_ahead(w->model, index + 1);
     }
     return IMX_OK;
@@ -194,51 +216,62 @@ static imx_status finish_block(walk *w, const block *b, float *x, imx_error *err
         return IMX_OK;
     }
     layer->params[head].weight = w->model->bindings[0][head].weight;
-    layer->params[head].n_in = w->model->hparams.n_embd;
-    layer->params[head].n_mats = 1;
     const imx_layer_input input = {.x = x, .n_rows = b->n_rows, .first_token = b->starts[0]};
     return imx_layer_show_input(layer, (imx_role_set)1 << head, &input, err);
 }
 
-static imx_status run_block(walk *w, uint32_t index, const block *b, imx_error *err) {
-    const bool is_last_layer = index + 1 == count_layers(w);
+// The rows of a block in the stream, or a copy of them where nothing is to be kept.
+static imx_status load_block(walk *w, const pass *p, const block *b, float **x, imx_error *err) {
+    IMX_TRY(imx_residual_stream_load(w->stream, b->starts[0], b->n_rows, x, err));
+    if (!p->is_kept) {
+        memcpy(w->copy, *x, b->n_rows * w->model->hparams.n_embd * sizeof **x);
+        *x = w->copy;
+    }
+    return IMX_OK;
+}
+
+static imx_status run_block(walk *w, const pass *p, uint32_t index, const block *b,
+                            imx_error *err) {
+    const bool ends_at_last_input = !p->is_kept || index + 1 == count_layers(w);
     float *x;
-    IMX_TRY(imx_residual_stream_load(w->stream, b->starts[0], b->n_rows, &x, err));
+    IMX_TRY(load_block(w, p, b, &x, err));
     if (index == 0) {
         IMX_TRY(embed_block(w, b, x, err));
     }
     if (index == w->model->hparams.n_layers) {
         IMX_TRY(finish_block(w, b, x, err));
     } else {
-        IMX_TRY(imx_layer_run(&w->layer, x, b->starts, b->n_chunks, is_last_layer, err));
+        IMX_TRY(imx_layer_run(&w->layer, x, b->starts, b->n_chunks, ends_at_last_input, err));
     }
-    return imx_residual_stream_store(w->stream, err);
+    return p->is_kept ? imx_residual_stream_store(w->stream, err) : IMX_OK;
 }
 
-// Reports the way to `place` within its layer; false when the walk shall stop. The final norm is no
-// work worth a report.
-static bool report_progress(const walk *w, const imx_walk_place *place) {
+// Reports the way of a pass to `place` within its layer; false when the walk shall stop. The final
+// norm is no work worth a report.
+static bool report_progress(const walk *w, const pass *p, const imx_walk_place *place) {
     const imx_corpus *corpus = w->corpus;
     const uint32_t n_layers = w->model->hparams.n_layers;
-    const size_t n_done = corpus->starts[place->chunk];
+    const uint64_t n_passes = is_twice(w) ? 2 : 1;
+    const uint64_t n_passed = place->layer * n_passes + p->number;
     const imx_progress_report report = {
         .phase = "layers",
-        .done = place->layer + (place->chunk == corpus->n_chunks),
+        .done = place->layer + (p->is_kept && place->chunk == corpus->n_chunks),
         .total = n_layers,
-        .work_done = (uint64_t)place->layer * corpus->n_tokens + n_done,
-        .work_total = (uint64_t)n_layers * corpus->n_tokens,
-        .part_done = place->chunk,
-        .part_total = corpus->n_chunks,
+        .work_done = n_passed * corpus->n_tokens + corpus->starts[place->chunk],
+        .work_total = n_layers * n_passes * corpus->n_tokens,
+        .part_done = p->number * corpus->n_chunks + place->chunk,
+        .part_total = n_passes * corpus->n_chunks,
     };
     return place->layer >= n_layers || imx_progress_continue(w->options->progress, &report);
 }
 
-static imx_status finish_place(const walk *w, const imx_walk_place *place, imx_error *err) {
+static imx_status finish_place(const walk *w, const pass *p, const imx_walk_place *place,
+                               imx_error *err) {
     const imx_walk_hook *hook = w->options->hook;
     const bool is_layer_done = place->chunk == w->corpus->n_chunks;
     const imx_walk_place next = is_layer_done ? (imx_walk_place){place->layer + 1, 0} : *place;
-    const bool is_stopping = !report_progress(w, place);
-    if (hook != NULL && hook->on_block != NULL) {
+    const bool is_stopping = !report_progress(w, p, place);
+    if (p->is_kept && hook != NULL && hook->on_block != NULL) {
         IMX_TRY(hook->on_block(hook->context, &next, is_stopping, err));
     }
     if (is_stopping) {
@@ -248,27 +281,52 @@ static imx_status finish_place(const walk *w, const imx_walk_place *place, imx_e
     return IMX_OK;
 }
 
-static imx_status run_layer(walk *w, imx_walk_place place, imx_error *err) {
-    IMX_TRY(load_weights(w, place.layer, err));
+static imx_status run_pass(walk *w, const pass *p, imx_walk_place place, imx_error *err) {
+    w->layer.settings.hook = p->is_shown ? w->options->hook : NULL;
+    w->layer.settings.all_experts = p->is_shown && w->options->all_experts;
+    IMX_TRY(load_weights(w, p, place.layer, err));
     while (place.chunk < w->corpus->n_chunks) {
         const block b = block_at(w->model, w->corpus, place.chunk);
-        IMX_TRY(run_block(w, place.layer, &b, err));
+        IMX_TRY(run_block(w, p, place.layer, &b, err));
         place.chunk += b.n_chunks;
-        IMX_TRY(finish_place(w, &place, err));
+        IMX_TRY(finish_place(w, p, &place, err));
     }
     return IMX_OK;
+}
+
+// A place within a layer is one of its second pass.
+static imx_status run_layer_twice(walk *w, imx_walk_place place, imx_error *err) {
+    const imx_walk_hook *hook = w->options->hook;
+    if (place.chunk == 0) {
+        IMX_TRY(run_pass(w, &first_pass, place, err));
+        IMX_TRY(hook->on_layer(hook->context, place.layer, err));
+    }
+    if (place.layer + 1 < count_layers(w)) {
+        return run_pass(w, &second_pass, place, err);
+    }
+    place.chunk = w->corpus->n_chunks; // nobody reads what would come out
+    return finish_place(w, &second_pass, &place, err);
+}
+
+static imx_status run_layer(walk *w, imx_walk_place place, imx_error *err) {
+    return is_twice(w) && place.layer < w->model->hparams.n_layers
+               ? run_layer_twice(w, place, err)
+               : run_pass(w, &only_pass, place, err);
 }
 
 static imx_status run_walk(walk *w, imx_error *err) {
     const imx_walk_options *options = w->options;
     IMX_TRY(check_tokens(w, err));
-    imx_layer_settings settings =
+    const imx_layer_settings settings =
         layer_settings(w->model, w->corpus, options->precision, options->n_threads);
-    settings.hook = options->hook;
-    settings.all_experts = options->all_experts;
     IMX_TRY(imx_layer_open(&w->layer, &settings, err));
+    if (is_twice(w)) {
+        IMX_TRY(imx_alloc_aligned(&w->copy, settings.max_rows,
+                                  w->model->hparams.n_embd * sizeof *w->copy, err));
+    }
     imx_walk_place place = options->start;
-    IMX_TRY(finish_place(w, &place, err));
+    IMX_TRY(
+        finish_place(w, place.chunk > 0 && is_twice(w) ? &second_pass : &only_pass, &place, err));
     for (; place.layer < count_layers(w); place = (imx_walk_place){place.layer + 1, 0}) {
         IMX_TRY(run_layer(w, place, err));
     }
@@ -287,6 +345,7 @@ imx_status imx_walk_run(const imx_model *model, const imx_corpus *corpus,
     }
     const imx_status status = run_walk(&w, err);
     imx_layer_close(&w.layer);
+    free(w.copy);
     imx_residual_stream_free(own);
     return status;
 }

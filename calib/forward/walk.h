@@ -23,7 +23,8 @@
 
 // The input of one or several weight products, for tokens of the corpus in ascending order.
 typedef struct imx_walk_input {
-    const char *const *weights; // (n_weights) names of the weights multiplied with this input
+    const char *const *weights; // (n_weights) names of the weights multiplied with this input; the
+                                // strings live as long as the model
     size_t n_weights;
     const float *x;         // (n_rows, n_cols), row-major
     size_t n_rows;          // tokens
@@ -48,13 +49,15 @@ typedef struct imx_walk_hook {
 
     // Before the first block and after each, at most a few thousand tokens apart; may be NULL. A
     // walk over the same corpus can start at `next` with the stream as it is now. `is_stopping`:
-    // this is the last call, because the progress callback wants the walk to stop.
+    // this is the last call, because the progress callback wants the walk to stop. Not between
+    // blocks that are only shown (on_layer): a walk that stops there can go on from the last call.
     imx_status (*on_block)(void *context, const imx_walk_place *next, bool is_stopping,
                            imx_error *err);
 
     // When a layer's inputs have all been seen; NULL, or else every layer is passed twice: once to
     // show its inputs, with nothing kept, and after this call once more, with its weights as they
-    // are then (imx_model_substitute) and nothing shown. Not for the final norm.
+    // are then (imx_model_substitute) and nothing shown. Not for the final norm. A walk that starts
+    // within a layer goes on with the second pass: its weights are to be again what they were.
     imx_status (*on_layer)(void *context, uint32_t layer, imx_error *err);
     void *context;
 } imx_walk_hook;

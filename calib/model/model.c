@@ -17,11 +17,7 @@
 #include "calib/model/model_internal.h"
 #include "formats/memory.h"
 
-enum {
-    MAX_NAME = 128,
-    MAX_SIDES = 4,
-    FAULT_AROUND_BYTES = 1 << 17, // that Linux maps around a page that is touched, twice
-};
+enum { MAX_NAME = 128, MAX_SIDES = 4 };
 
 #define ROLE(name) ((imx_role_set)1 << IMX_ROLE_##name)
 
@@ -110,12 +106,15 @@ static imx_status take_tensor(const binder *b, imx_role role, uint32_t layer, co
                               const shape *wanted, const imx_gguf_tensor **out) {
     char name[MAX_NAME];
     name_tensor(name, role, layer, part);
-    *out = imx_gguf_find_tensor(b->model->gguf, name);
-    if (*out == NULL) {
+    const imx_gguf_tensor *found = imx_gguf_find_tensor(b->model->gguf, name);
+    *out = NULL;
+    if (found == NULL) {
         return IMX_OK;
     }
-    b->taken[*out - b->model->gguf->tensors] = true;
-    return check_tensor(b, *out, wanted);
+    const ptrdiff_t place = found - b->model->gguf->tensors;
+    *out = &b->model->tensors[place];
+    b->taken[place] = true;
+    return check_tensor(b, found, wanted);
 }
 
 static imx_status take_parts(const binder *b, imx_role role, uint32_t layer) {
@@ -286,6 +285,7 @@ static imx_status bind_all(const binder *b) {
 
 static imx_status open_model(imx_model *model, const char *path, imx_error *err) {
     binder b = {.model = model, .err = err};
+    imx_status status;
     IMX_TRY(imx_gguf_open_model(&model->gguf, path, err));
     IMX_TRY(imx_arch_find(&model->arch, model->gguf, err));
     const imx_arch *arch = model->arch;
@@ -295,7 +295,11 @@ static imx_status open_model(imx_model *model, const char *path, imx_error *err)
     IMX_TRY(
         imx_alloc_zeroed(&model->bindings, model->hparams.n_layers, sizeof *model->bindings, err));
     IMX_TRY(imx_alloc_zeroed(&b.taken, model->gguf->n_tensors, sizeof *b.taken, err));
-    const imx_status status = bind_all(&b);
+    IMX_TRY_GOTO(done, imx_alloc_zeroed(&model->tensors, model->gguf->n_tensors,
+                                        sizeof *model->tensors, err));
+    memcpy(model->tensors, model->gguf->tensors, model->gguf->n_tensors * sizeof *model->tensors);
+    status = bind_all(&b);
+done:
     free(b.taken);
     return status;
 }
@@ -313,6 +317,7 @@ imx_status imx_model_open(imx_model **out, const char *path, imx_error *err) {
 void imx_model_close(imx_model *model) {
     if (model != NULL) {
         imx_gguf_close(model->gguf);
+        free(model->tensors);
         free(model->bindings);
         free(model);
     }
@@ -349,47 +354,4 @@ uint64_t imx_model_file_bytes(const imx_model *model) {
         n_bytes += imx_gguf_file(model->gguf, i)->map.size_bytes;
     }
     return n_bytes;
-}
-
-void imx_model_drop_used_weights(imx_model *model) {
-    model->drops_used_weights = true;
-}
-
-void imx_model_read_ahead(const imx_model *model, uint32_t layer) {
-    for (size_t role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
-        const imx_gguf_tensor *weight = model->bindings[layer][role].weight;
-        if (weight != NULL) {
-            imx_file_map_will_need(weight->data, weight->size_bytes);
-        }
-    }
-}
-
-static void release(const imx_model *model, const uint8_t *data, uint64_t size_bytes) {
-    (model->drops_used_weights ? imx_file_map_drop : imx_file_map_release)(data, size_bytes);
-}
-
-void imx_model_release(const imx_model *model, const imx_gguf_tensor *tensor) {
-    release(model, tensor->data, tensor->size_bytes);
-}
-
-static uint64_t mat_bytes(const imx_gguf_tensor *tensor) {
-    return tensor->size_bytes / imx_gguf_tensor_mats(tensor);
-}
-
-void imx_model_release_mat(const imx_model *model, const imx_gguf_tensor *tensor, size_t mat) {
-    release(model, tensor->data + mat * mat_bytes(tensor), mat_bytes(tensor));
-}
-
-uint64_t imx_model_mapped_bytes(const imx_model *model, size_t n_rows) {
-    const imx_gguf_tensor *embedding = model->bindings[0][IMX_ROLE_TOKEN_EMBD].weight;
-    const uint64_t row_bytes = embedding->size_bytes / model->hparams.n_vocab;
-    const uint64_t rows_bytes = n_rows * (row_bytes + FAULT_AROUND_BYTES);
-    uint64_t most = rows_bytes < embedding->size_bytes ? rows_bytes : embedding->size_bytes;
-    for (uint32_t layer = 0; layer < model->hparams.n_layers; ++layer) {
-        for (size_t role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
-            const imx_gguf_tensor *weight = model->bindings[layer][role].weight;
-            most = weight != NULL && mat_bytes(weight) > most ? mat_bytes(weight) : most;
-        }
-    }
-    return most;
 }

@@ -31,8 +31,9 @@ int imx_model_has_tied_head(const imx_model *model);
 uint64_t imx_model_file_bytes(const imx_model *model);
 
 // From now on the weight of that name is `data`, of `type`, in the shape that it has in the file:
-// what a quantized model would compute with. `data` must outlive its use and is never released;
-// NULL: as in the file again. IMX_ERR_ARGUMENT when the model runs without such a weight.
+// what a quantized model would compute with. A walk takes it up with the next layer it loads.
+// `data` must outlive its use and is never released; NULL: as in the file again. IMX_ERR_ARGUMENT
+// when the model runs without such a weight, or no row of it can be of that type.
 imx_status imx_model_substitute(imx_model *model, const char *weight, uint32_t type,
                                 const uint8_t *data, imx_error *err);
 

@@ -15,7 +15,7 @@
 #include "calib/model/role.h"
 #include "formats/gguf.h"
 
-// The tensors of one role in one layer, views into the file. Shapes and types are checked.
+// The tensors of one role in one layer, of model->tensors. Shapes and types are checked.
 typedef struct imx_binding {
     const imx_gguf_tensor *weight; // (n_mats, n_out, n_in), or (n_out) for a vector; NULL: absent
     const imx_gguf_tensor *bias;   // (n_mats, n_out) or NULL
@@ -24,6 +24,7 @@ typedef struct imx_binding {
 
 struct imx_model {
     imx_gguf *gguf;
+    imx_gguf_tensor *tensors; // (gguf->n_tensors) as in the file, but for those substituted
     const imx_arch *arch;
     imx_hparams hparams;
     imx_binding (*bindings)[IMX_N_ROLES]; // (n_layers, n_roles); roles outside layers in row 0

@@ -40,8 +40,9 @@ imx_status imx_checkpoint_write(const imx_checkpoint *checkpoint, const char *pa
 void imx_checkpoint_remove(const char *path);
 
 // Reads `path` for the run described by the first part of *checkpoint: fills in `place`, the stream
-// and the empty imatrix. *found is false, and nothing changes, when there is no such file. A
-// damaged file is IMX_ERR_FORMAT, one of another run IMX_ERR_MISMATCH; both leave it alone.
+// and the imatrix, which is empty or has zeroed entries (imx_collect_announce) that stay where they
+// are if the file has no others. *found is false, and nothing changes, when there is no such file.
+// A damaged file is IMX_ERR_FORMAT, one of another run IMX_ERR_MISMATCH; both leave it alone.
 imx_status imx_checkpoint_read(imx_checkpoint *checkpoint, const char *path, bool *found,
                                imx_error *err);
 

@@ -10,12 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "calib/evaluation/scoring.h"
-#include "kernels/split.h"
+#include "calib/model/shown_weights.h"
+#include "calib/monotonic_clock.h"
 #include "calib/statistics/checkpoint.h"
 #include "calib/statistics/input_sums.h"
+#include "kernels/split.h"
 
 enum { SETTINGS_BYTES = 96 };
 
@@ -31,12 +32,6 @@ typedef struct collector {
     double last_checkpoint; // seconds
     imx_input_sums sums;
 } collector;
-
-static double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static imx_status add_input(void *context, const imx_walk_input *input, imx_error *err) {
     collector *c = context;
@@ -63,13 +58,13 @@ static imx_status write_checkpoint(collector *c, imx_walk_place place, imx_error
     checkpoint.place = place;
     IMX_TRY(imx_input_sums_list_left_out(&c->sums, err));
     IMX_TRY(imx_checkpoint_write(&checkpoint, c->options->checkpoint_path, err));
-    c->last_checkpoint = seconds_now();
+    c->last_checkpoint = imx_monotonic_seconds();
     return IMX_OK;
 }
 
 static bool is_checkpoint_due(const collector *c, const imx_walk_place *next) {
     const double interval = c->options->checkpoint_seconds;
-    return interval > 0 ? seconds_now() - c->last_checkpoint >= interval
+    return interval > 0 ? imx_monotonic_seconds() - c->last_checkpoint >= interval
                         : next->chunk == 0 && next->layer > c->start.layer;
 }
 
@@ -139,7 +134,7 @@ static imx_status prepare(collector *c, bool perplexity, imx_error *err) {
     if (listener != NULL) {
         listener->on_start(listener->context, &c->start);
     }
-    c->last_checkpoint = seconds_now();
+    c->last_checkpoint = imx_monotonic_seconds();
     return IMX_OK;
 }
 
@@ -147,7 +142,7 @@ static imx_status run_collector(collector *c, imx_error *err) {
     const imx_collect_options *options = c->options;
     const bool perplexity = options->perplexity && imx_scores_count(c->corpus) > 0;
     IMX_TRY(prepare(c, perplexity, err));
-    const imx_walk_hook hook = {add_input, finish_block, c};
+    const imx_walk_hook hook = {.on_input = add_input, .on_block = finish_block, .context = c};
     const imx_walk_options walk_options = {
         .n_threads = options->n_threads,
         .need_hidden = perplexity,
@@ -207,5 +202,16 @@ imx_status imx_collect(imx_imatrix **out, const imx_model *model, const imx_corp
         return status;
     }
     *out = c.imatrix;
+    return IMX_OK;
+}
+
+imx_status imx_collect_announce(imx_imatrix *imatrix, const imx_model *model, bool process_output,
+                                imx_error *err) {
+    for (imx_shown_weights s = {0}; imx_shown_weights_step(&s, model, process_output);) {
+        const imx_input_shape shape = s.weight.shape;
+        imx_imatrix_entry *entry;
+        IMX_TRY(
+            imx_imatrix_add(imatrix, s.weight.name, shape.n_cols, shape.n_mats, true, &entry, err));
+    }
     return IMX_OK;
 }

@@ -66,4 +66,10 @@ imx_status imx_collect(imx_imatrix **out, const imx_model *model, const imx_corp
                        const imx_collect_options *options, imx_collect_result *result,
                        imx_error *err);
 
+// Adds to the empty imatrix an entry with zeroed sums for every weight whose input a walk over the
+// model shows, that of the head with `process_output`. Entries stay where they are while
+// imx_input_sums_add fills them, so that who needs them all can plan before the first comes.
+imx_status imx_collect_announce(imx_imatrix *imatrix, const imx_model *model, bool process_output,
+                                imx_error *err);
+
 #endif

@@ -5,16 +5,18 @@
 //     always       what the process has when it plans, the sums in f64, those of products in f32,
 //                  slack
 //     walk         an unpacked layer, its scratch memory, the mapped part of the model's file, and
-//                  the residual stream, whole or a block of it
+//                  the residual stream, whole or a block of it, and a block once more where
+//                  layers are passed twice; what the hook takes
 //     perplexity   the unpacked head, logits, the stream as before
 //     writing      the imatrix as in the file, and once more compressed
 //
 // The slack is what libraries take for themselves: threads' stacks, packed matrices of oneDNN, the
 // allocator's reserves, tables of zstd. It is measured, not derived.
 //
-// What cannot shrink comes first. Then the stream gets memory if it fits, because a file costs two
-// copies of it per layer, and reading ahead the rest, because without it the processors wait for
-// the disk once per layer.
+// What cannot shrink comes first, then what the hook would use, because without it the result is
+// worse and not only later. Then the stream gets memory if it fits, because a file costs
+// two copies of it per layer, and reading ahead the rest, because without it the processors wait
+// for the disk once per layer.
 
 #include "calib/statistics/collect_plan.h"
 
@@ -24,23 +26,14 @@
 #include "calib/forward/layer.h"
 #include "calib/forward/walk.h"
 #include "calib/model/model_internal.h"
-#include "kernels/split.h"
+#include "calib/model/shown_weights.h"
 #include "formats/imatrix_covariance.h"
+#include "kernels/split.h"
 
 enum { SLACK_BYTES = 32 << 20, SLACK_BYTES_PER_THREAD = 8 << 20, SUMS_PER_COLUMN = 3 };
 
 static uint64_t larger(uint64_t a, uint64_t b) {
     return a > b ? a : b;
-}
-
-// Roles whose input is that of another, beside which they always stand: products of columns are
-// summed for that one only.
-static const imx_role_set sharing_roles = IMX_ROLE_BIT(ATTN_K) | IMX_ROLE_BIT(ATTN_V) |
-                                          IMX_ROLE_BIT(FFN_GATE) | IMX_ROLE_BIT(EXPERTS_GATE) |
-                                          IMX_ROLE_BIT(SHARED_GATE);
-
-static uint64_t input_columns(const imx_gguf_tensor *weight) {
-    return imx_gguf_tensor_cols(weight) * imx_gguf_tensor_mats(weight);
 }
 
 // What sums are kept of.
@@ -49,28 +42,15 @@ typedef struct kept_sums {
     uint64_t n_pairs; // of columns
 } kept_sums;
 
-static void add_weight(const imx_collect_demand *demand, imx_role role,
-                       const imx_gguf_tensor *weight, kept_sums *kept) {
-    const bool has_pairs = demand->covariance && !imx_role_is_in(sharing_roles, role);
-    const uint64_t n_columns = input_columns(weight);
-    kept->n_columns += n_columns;
-    kept->n_pairs += has_pairs ? imx_covariance_len(n_columns) : 0;
-}
-
 static kept_sums count_sums(const imx_collect_demand *demand) {
-    const imx_model *model = demand->model;
     kept_sums kept = {0};
-    for (imx_role role = IMX_FIRST_LAYER_ROLE; role < IMX_N_ROLES; ++role) {
-        for (uint32_t layer = 0; layer < model->hparams.n_layers; ++layer) {
-            const imx_gguf_tensor *weight = model->bindings[layer][role].weight;
-            if (weight != NULL && imx_role_is_product(role)) {
-                add_weight(demand, role, weight, &kept);
-            }
+    for (imx_shown_weights s = {0};
+         imx_shown_weights_step(&s, demand->model, demand->process_output);) {
+        const imx_input_shape shape = s.weight.shape;
+        kept.n_columns += shape.n_mats * shape.n_cols;
+        if (demand->covariance && !s.weight.is_sharer) {
+            kept.n_pairs += shape.n_mats * imx_covariance_len(shape.n_cols);
         }
-    }
-    if (demand->process_output) {
-        kept.n_columns += model->hparams.n_embd;
-        kept.n_pairs += demand->covariance ? imx_covariance_len(model->hparams.n_embd) : 0;
     }
     return kept;
 }
@@ -96,7 +76,8 @@ static uint64_t least_memory(const imx_collect_demand *demand, uint64_t block_by
     const kept_sums kept = count_sums(demand);
     const uint64_t file_bytes =
         kept.n_columns * SUMS_PER_COLUMN * sizeof(float) + kept.n_pairs * sizeof(int8_t);
-    uint64_t most = walk.layer_bytes + walk.mapped_bytes + block_bytes;
+    uint64_t most = walk.layer_bytes + walk.mapped_bytes + block_bytes + demand->extra_bytes +
+                    (demand->passes_twice ? block_bytes : 0);
     if (demand->perplexity) {
         most = larger(most, block_bytes + imx_scores_bytes(demand->model, demand->corpus));
     }
@@ -114,7 +95,8 @@ imx_status imx_collect_plan_make(imx_collect_plan *plan, const imx_collect_deman
     const uint64_t limit = demand->limit_bytes > 0 ? demand->limit_bytes : UINT64_MAX;
     const uint64_t least = least_memory(demand, block_bytes);
     const uint64_t whole = least - block_bytes + stream_bytes;
-    const bool uses_scratch = whole > limit && demand->may_use_scratch;
+    const bool uses_scratch =
+        demand->may_use_scratch && (whole > limit || demand->wanted_bytes > limit - whole);
     const uint64_t needed = uses_scratch ? least : whole;
     if (needed > limit) {
         return imx_fail(err, IMX_ERR_MEMORY,
@@ -123,10 +105,13 @@ imx_status imx_collect_plan_make(imx_collect_plan *plan, const imx_collect_deman
                         demand->model->gguf->path, needed / 1000000 + 1, limit / 1000000,
                         demand->perplexity ? "no --ppl" : "a smaller context");
     }
+    const uint64_t granted =
+        demand->wanted_bytes < limit - needed ? demand->wanted_bytes : limit - needed;
     *plan = (imx_collect_plan){
-        .memory_bytes = needed,
+        .memory_bytes = needed + granted,
+        .granted_bytes = granted,
         .scratch_bytes = uses_scratch ? stream_bytes : 0,
-        .read_ahead = layer_file_bytes(demand->model) <= limit - needed,
+        .read_ahead = layer_file_bytes(demand->model) <= limit - needed - granted,
     };
     return IMX_OK;
 }

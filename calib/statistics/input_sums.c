@@ -19,7 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calib/statistics/block_covariance.h"
+#include "calib/statistics/chunk_rows.h"
+#include "calib/statistics/column_products.h"
 #include "calib/statistics/column_stats.h"
 #include "formats/imatrix_covariance.h"
 #include "formats/memory.h"
@@ -82,44 +83,6 @@ static imx_status copy_to_others(const imx_input_sums *s, const imx_walk_input *
 
 // ---- chunks ------------------------------------------------------------------------------------
 
-// Rows of an input that are of one chunk.
-typedef struct chunk_rows {
-    size_t chunk;
-    const float *x; // (n_rows, n_cols)
-    size_t n_rows;
-} chunk_rows;
-
-// The token of the corpus that a row of an input is.
-static size_t token_of(const imx_walk_input *input, size_t row) {
-    return input->tokens != NULL ? input->tokens[row] : input->first_token + row;
-}
-
-// The chunk that holds a token.
-static size_t chunk_of(const imx_corpus *corpus, size_t token) {
-    size_t begin = 0, end = corpus->n_chunks;
-    while (end - begin > 1) {
-        const size_t middle = begin + (end - begin) / 2;
-        if (corpus->starts[middle] <= token) {
-            begin = middle;
-        } else {
-            end = middle;
-        }
-    }
-    return begin;
-}
-
-// The rows from `first` on that are of the same chunk.
-static chunk_rows rows_of_chunk(const imx_corpus *corpus, const imx_walk_input *input,
-                                size_t first) {
-    chunk_rows rows = {.chunk = chunk_of(corpus, token_of(input, first)),
-                       .x = input->x + first * input->n_cols};
-    while (first + rows.n_rows < input->n_rows &&
-           token_of(input, first + rows.n_rows) < corpus->starts[rows.chunk + 1]) {
-        ++rows.n_rows;
-    }
-    return rows;
-}
-
 static bool are_usable(const imx_column_stats *stats, size_t n_cols) {
     bool usable = true;
     for (size_t j = 0; j < n_cols; ++j) {
@@ -129,7 +92,7 @@ static bool are_usable(const imx_column_stats *stats, size_t n_cols) {
 }
 
 // From here on no sum takes the chunk, whose rows hold a value that cannot be used.
-static void leave_out(imx_input_sums *s, const imx_walk_input *input, const chunk_rows *rows) {
+static void leave_out(imx_input_sums *s, const imx_walk_input *input, const imx_chunk_rows *rows) {
     size_t i = 0;
     while (fabs((double)rows->x[i]) <= largest_input) {
         ++i;
@@ -142,14 +105,14 @@ static void leave_out(imx_input_sums *s, const imx_walk_input *input, const chun
                       "%s: the input of '%s' is not finite in chunk %zu at token %zu, column %zu "
                       "(%g); the weights before it are damaged or overflow",
                       s->model_path, input->weights[0], rows->chunk,
-                      token_of(input, row) - s->corpus->starts[rows->chunk], i % input->n_cols,
-                      (double)rows->x[i]);
+                      imx_input_token(input, row) - s->corpus->starts[rows->chunk],
+                      i % input->n_cols, (double)rows->x[i]);
     }
 }
 
 // Adds the rows of one chunk, all or none.
 static void add_rows_of_chunk(imx_input_sums *s, const imx_walk_input *input,
-                              imx_imatrix_entry *entry, const chunk_rows *rows) {
+                              imx_imatrix_entry *entry, const imx_chunk_rows *rows) {
     const imx_column_stats stats = stats_of(entry, input->mat);
     const imx_column_stats saved = {s->saved, s->saved + input->n_cols,
                                     s->saved + 2 * input->n_cols};
@@ -165,17 +128,8 @@ static void add_rows_of_chunk(imx_input_sums *s, const imx_walk_input *input,
 
 // ---- products of columns -----------------------------------------------------------------------
 
-// The number of rows from `first` on, up to the next chunk that is left out.
-static size_t stretch_len(const imx_input_sums *s, const imx_walk_input *input, size_t first) {
-    size_t end = first;
-    while (end < input->n_rows) {
-        const chunk_rows rows = rows_of_chunk(s->corpus, input, end);
-        if (s->left_out[rows.chunk]) {
-            break;
-        }
-        end += rows.n_rows;
-    }
-    return end - first;
+static int kind_of_chunk(const void *left_out, size_t chunk) {
+    return ((const bool *)left_out)[chunk];
 }
 
 static imx_status add_products(imx_input_sums *s, const imx_walk_input *input,
@@ -185,14 +139,13 @@ static imx_status add_products(imx_input_sums *s, const imx_walk_input *input,
     }
     float *sums = imx_covariance_of(entry, input->mat);
     for (size_t i = 0; i < input->n_rows;) {
-        const size_t n_rows = stretch_len(s, input, i);
-        if (n_rows > 0) {
-            IMX_TRY(imx_block_covariance_add(sums, input->x + i * input->n_cols, n_rows,
-                                             input->n_cols, s->n_threads, err));
-            i += n_rows;
-        } else {
-            i += rows_of_chunk(s->corpus, input, i).n_rows;
+        const imx_stretch stretch = imx_stretch_at(s->corpus, input, i, kind_of_chunk, s->left_out);
+        const bool is_left_out = stretch.kind != 0;
+        if (!is_left_out) {
+            IMX_TRY(imx_column_products_add(sums, stretch.x, stretch.n_rows, input->n_cols,
+                                            IMX_COV_RUN, s->n_threads, err));
         }
+        i += stretch.n_rows;
     }
     return IMX_OK;
 }
@@ -204,7 +157,7 @@ imx_status imx_input_sums_add(imx_input_sums *s, const imx_walk_input *input, im
     IMX_TRY(find_entry(s, input, 0, &entry, err));
     IMX_TRY(imx_grow(&s->saved, &s->saved_capacity, N_SUMS * input->n_cols, sizeof *s->saved, err));
     for (size_t i = 0; i < input->n_rows;) {
-        const chunk_rows rows = rows_of_chunk(s->corpus, input, i);
+        const imx_chunk_rows rows = imx_chunk_rows_at(s->corpus, input, i);
         if (!s->left_out[rows.chunk]) {
             add_rows_of_chunk(s, input, entry, &rows);
         }

@@ -11,12 +11,18 @@
 #include "imatrix/cli/commands.h"
 #include "imatrix/cli/console.h"
 #include "imatrix/cli/quantize_report.h"
+#include "imatrix/cli/quantize_targets.h"
+#include "imatrix/cli/run_options.h"
+#include "imatrix/cli/signals.h"
 #include "imatrix/imatrix.h"
 
 typedef struct quantize_args {
     imatrix_quantize_options options;
-    const char *out_path; // NULL until chosen
-    char *default_path;   // owned; what out_path points to when the user named none
+    run_args run;        // of the text to calibrate with, if there is one
+    int inputs;          // index into input_names, an imatrix_inputs
+    const char *types;   // several, separated by commas; or NULL
+    const char *out_dir; // for these; or NULL
+    quantize_targets targets;
     int effort;
     int weighting;
     int covariance;
@@ -33,12 +39,15 @@ typedef struct quantize_args {
 static const char *const effort_names[] = {"default", "best", NULL};
 static const char *const weighting_names[] = {"auto", "plain", "sqrt", NULL};
 static const char *const covariance_names[] = {"auto", "off", NULL};
+static const char *const input_names[] = {"original", "quantized", NULL};
 
 #define FIELD(name) offsetof(quantize_args, name)
 
 // clang-format off
 static const option_row rows[] = {
     {OPTION_STRING, "imatrix", 0, FIELD(options.imatrix_path), "FILE", "statistics of `imatrix collect` or llama-imatrix, any format"},
+    {OPTION_STRINGS, "calibrate", 0, FIELD(run.texts), "TEXT[:W]", "instead, run a text through the model and let all errors of a row\npay for each other; TEXT is what collect takes as -f; repeatable"},
+    {OPTION_STRING, "types", 0, FIELD(types), "TYPE,...", "several types, with --calibrate from one run of the text"},
     {OPTION_CHOICE, "effort", 0, FIELD(effort), "{default,best}", "best: search many times longer for the last per cent", .choices = effort_names},
     {OPTION_CHOICE, "weighting", 0, FIELD(weighting), "{auto,plain,sqrt}", "how much large weights count beyond their importance:\nby type [auto], not at all, or as llama.cpp does", .choices = weighting_names},
     {OPTION_CHOICE, "covariance", 0, FIELD(covariance), "{auto,off}", "let errors pay for each other where the imatrix was collected\nwith --covariance [auto], or weigh them column by column", .choices = covariance_names},
@@ -67,6 +76,11 @@ static const option_row rows[] = {
     {OPTION_TRUE, "verbose", 'v', FIELD(verbose), NULL, "print every tensor with its error"},
     {OPTION_INT, "threads", 't', FIELD(options.n_threads), "N", "threads [all processors]", 1, 4096},
     {OPTION_TRUE, "json", 0, FIELD(json), NULL, "print the result as JSON"},
+
+    {OPTION_STRING, "output-dir", 'o', FIELD(out_dir), "DIR", "where the files go [beside IN.gguf]", .needs = "types"},
+
+    {OPTION_CHOICE, "inputs", 0, FIELD(inputs), "{original,quantized}", "what a layer is calibrated with: what the original layers before\nit yield, or the quantized ones, for one type at a time [original]", .choices = input_names, .needs = "calibrate"},
+    RUN_ROWS("calibrate"),
     {OPTION_END},
 };
 // clang-format on
@@ -74,6 +88,8 @@ static const option_row rows[] = {
 static const char *const examples[] = {
     "imatrix quantize --imatrix model.imatrix model-f16.gguf model-Q4_K_M.gguf Q4_K_M",
     "imatrix quantize --imatrix model.imatrix --tensor-type 'ffn_down=Q6_K' model-f16.gguf Q4_K_S",
+    "imatrix quantize --calibrate my-domain.txt model-f16.gguf Q4_K_M",
+    "imatrix quantize --calibrate my-domain.txt --types Q2_K,Q3_K_M,Q4_K_M -o out model-f16.gguf",
     "imatrix quantize --dry-run model-f16.gguf Q2_K",
     NULL,
 };
@@ -90,29 +106,17 @@ static bool is_number(const char *word) {
     return word[0] != '\0' && word[strspn(word, "0123456789")] == '\0';
 }
 
-// "dir/model-f16.gguf" and Q4_K_M make "dir/model-Q4_K_M.gguf".
-static char *make_default_path(const char *model_path, const char *recipe) {
-    static const char *const endings[] = {".gguf", "-f16",  "-bf16", "-f32",
-                                          ".f16",  ".bf16", ".f32"};
-    size_t stem = strlen(model_path);
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; ++i) {
-        const size_t n = strlen(endings[i]);
-        if (stem > n && strncasecmp(model_path + stem - n, endings[i], n) == 0) {
-            stem -= n;
-        }
-    }
-    const size_t size = stem + strlen(recipe) + sizeof "-.gguf";
-    char *path = malloc(size);
-    if (path != NULL) {
-        snprintf(path, size, "%.*s-%s.gguf", (int)stem, model_path, recipe);
-    }
-    return path;
-}
-
 // IN [OUT] TYPE [THREADS], as llama-quantize takes them. OUT may be missing, so a known type in
-// second place is the type unless another one follows it.
+// second place is the type unless another one follows it. With --types only IN.
 static int read_positionals(const cli_command *command, int n, char **words, quantize_args *args) {
     imatrix_recipe_info recipe;
+    args->options.model_path = words[0];
+    if (args->types != NULL) {
+        return n == 1
+                   ? quantize_targets_add_types(&args->targets, command, words[0], args->out_dir,
+                                                args->types)
+                   : usage_error(command, "with --types needs IN.gguf alone, got %d arguments", n);
+    }
     if (n > 2 && is_number(words[n - 1]) && imatrix_recipe_find(words[n - 2], &recipe)) {
         const int n_threads = atoi(words[n - 1]);
         args->options.n_threads = n_threads > 0 ? n_threads : args->options.n_threads;
@@ -121,46 +125,8 @@ static int read_positionals(const cli_command *command, int n, char **words, qua
     if (n != 2 && n != 3) {
         return usage_error(command, "needs IN.gguf [OUT.gguf] TYPE, got %d arguments", n);
     }
-    if (!imatrix_recipe_find(words[n - 1], &recipe)) {
-        return usage_error(command, "unknown type '%s'", words[n - 1]);
-    }
-    args->options.model_path = words[0];
-    args->options.recipe = recipe.name;
-    if (n == 2) {
-        args->default_path = make_default_path(words[0], recipe.name);
-    }
-    args->out_path = n == 3 ? words[1] : args->default_path;
-    return EXIT_SUCCESS;
-}
-
-static int quantize(const quantize_args *args, imatrix_quantizer *quantizer,
-                    console_progress *display) {
-    imatrix_error error;
-    const double started = console_seconds();
-    quantize_report_warnings(quantizer);
-    if (!args->dry_run) {
-        const imatrix_status status = imatrix_quantizer_run(quantizer, args->out_path, &error);
-        console_progress_end(display);
-        if (status != IMATRIX_OK) {
-            return console_error(&error);
-        }
-    }
-    const double seconds = console_seconds() - started;
-    const quantize_report report = {
-        .quantizer = quantizer,
-        .options = &args->options,
-        .out_path = args->out_path,
-        .seconds = args->dry_run ? NAN : seconds,
-    };
-    if (args->json) {
-        quantize_report_json(&report);
-        return EXIT_SUCCESS;
-    }
-    if (args->verbose || args->dry_run) {
-        quantize_report_tensors(quantizer);
-    }
-    quantize_report_totals(&report);
-    return EXIT_SUCCESS;
+    return quantize_targets_add(&args->targets, command, words[0], words[n - 1],
+                                n == 3 ? words[1] : NULL);
 }
 
 // Points the options to what the table's rows have gathered.
@@ -182,7 +148,8 @@ static void complete_options(quantize_args *args) {
 }
 
 static void free_args(quantize_args *args) {
-    free(args->default_path);
+    quantize_targets_free(&args->targets);
+    run_args_free(&args->run);
     free(args->tensor_types.items);
     free(args->include_weights.items);
     free(args->exclude_weights.items);
@@ -190,29 +157,175 @@ static void free_args(quantize_args *args) {
     free(args->prune_layers.items);
 }
 
-static int open_and_quantize(quantize_args *args) {
-    console_progress display;
-    imatrix_quantizer *quantizer;
+// ---- writing it --------------------------------------------------------------------------------
+
+// Files that are written together.
+typedef struct batch {
+    quantize_args *args;
+    const quantize_target *targets; // (n)
+    size_t n;
+    imatrix_calibration *calibration; // NULL: there is one file
+    imatrix_quantizer **quantizers;   // (n)
+    const char **paths;               // (n)
+    double seconds;                   // NAN when nothing was run
+    json_t *reports;                  // an array, or NULL: reports are text
+} batch;
+
+static imatrix_status open_quantizers(batch *b, imatrix_error *error) {
+    imatrix_quantize_options options = b->args->options;
+    imatrix_status status = IMATRIX_OK;
+    options.calibration = b->calibration;
+    for (size_t i = 0; i < b->n && status == IMATRIX_OK; ++i) {
+        options.recipe = b->targets[i].recipe;
+        b->paths[i] = b->targets[i].path;
+        status = imatrix_quantizer_open(&b->quantizers[i], &options, error);
+    }
+    return status;
+}
+
+// Writes the files, or with --dry-run learns what that would need.
+static imatrix_status carry_out(batch *b, imatrix_error *error) {
+    const double started = console_seconds();
+    imatrix_status status = IMATRIX_OK;
+    b->seconds = NAN;
+    if (b->args->dry_run) {
+        imatrix_run_start start;
+        if (b->calibration != NULL) {
+            status =
+                imatrix_calibration_measure(b->calibration, b->quantizers, b->n, &start, error);
+        }
+        return status;
+    }
+    status = b->calibration != NULL
+                 ? imatrix_calibration_run(b->calibration, b->quantizers, b->paths, b->n, error)
+                 : imatrix_quantizer_run(b->quantizers[0], b->paths[0], error);
+    b->seconds = console_seconds() - started;
+    return status;
+}
+
+static void report_file(const batch *b, size_t i) {
+    const quantize_report report = {
+        .quantizer = b->quantizers[i],
+        .options = &b->args->options,
+        .recipe = b->targets[i].recipe,
+        .run = b->calibration != NULL ? &b->args->run : NULL,
+        .out_path = b->paths[i],
+        .seconds = b->seconds,
+    };
+    if (b->reports != NULL) {
+        json_array_append_new(b->reports, quantize_report_pack(&report));
+        return;
+    }
+    if (b->args->verbose || b->args->dry_run) {
+        quantize_report_tensors(b->quantizers[i]);
+    }
+    quantize_report_totals(&report);
+}
+
+static imatrix_status run_opened(batch *b, imatrix_error *error) {
+    imatrix_status status = open_quantizers(b, error);
+    for (size_t i = 0; i < b->n && status == IMATRIX_OK; ++i) {
+        quantize_report_warnings(b->quantizers[i]);
+    }
+    return status == IMATRIX_OK ? carry_out(b, error) : status;
+}
+
+static int run_batch(batch *b, console_progress *display) {
     imatrix_error error;
-    complete_options(args);
-    args->options.progress = console_progress_start(&display, false);
-    if (imatrix_quantizer_open(&quantizer, &args->options, &error) != IMATRIX_OK) {
+    b->quantizers = calloc(b->n, sizeof *b->quantizers);
+    b->paths = calloc(b->n, sizeof *b->paths);
+    int exit_status = EXIT_SUCCESS;
+    if (b->quantizers == NULL || b->paths == NULL) {
+        exit_status = console_out_of_memory();
+    } else if (run_opened(b, &error) != IMATRIX_OK) {
+        console_progress_end(display);
+        exit_status = console_error(&error);
+    } else {
+        console_progress_end(display);
+        for (size_t i = 0; i < b->n; ++i) {
+            report_file(b, i);
+        }
+    }
+    for (size_t i = 0; b->quantizers != NULL && i < b->n; ++i) {
+        imatrix_quantizer_close(b->quantizers[i]);
+    }
+    free(b->quantizers);
+    free(b->paths);
+    return exit_status;
+}
+
+// All files from one run of the text.
+static int run_calibrated(batch *b, console_progress *display) {
+    quantize_args *args = b->args;
+    imatrix_calibration_options options;
+    imatrix_error error;
+    imatrix_calibration_options_init(&options);
+    options.run = args->run.options;
+    options.run.model_path = args->options.model_path;
+    options.run.n_threads = args->options.n_threads;
+    options.run.progress = args->options.progress;
+    options.inputs = (imatrix_inputs)args->inputs;
+    if (imatrix_calibration_open(&b->calibration, &options, &error) != IMATRIX_OK) {
         return console_error(&error);
     }
-    const int exit_status = quantize(args, quantizer, &display);
-    imatrix_quantizer_close(quantizer);
+    b->n = args->targets.n;
+    const int exit_status = run_batch(b, display);
+    imatrix_calibration_close(b->calibration);
+    if (exit_status != EXIT_SUCCESS) {
+        signals_die_as_asked();
+    }
+    return exit_status;
+}
+
+// One file after the other.
+static int run_each(batch *b, console_progress *display) {
+    int exit_status = EXIT_SUCCESS;
+    b->n = 1;
+    for (size_t i = 0; i < b->args->targets.n && exit_status == EXIT_SUCCESS; ++i) {
+        b->targets = &b->args->targets.items[i];
+        exit_status = run_batch(b, display);
+    }
+    return exit_status;
+}
+
+static int quantize(const cli_command *command, quantize_args *args) {
+    console_progress display;
+    const bool is_calibrated = args->run.texts.n > 0;
+    if (is_calibrated && args->options.imatrix_path != NULL) {
+        return usage_error(command, "--calibrate and --imatrix exclude each other");
+    }
+    if (!run_args_complete(&args->run)) {
+        return console_out_of_memory();
+    }
+    complete_options(args);
+    args->options.progress = console_progress_start(&display, args->run.json_progress);
+    batch b = {
+        .args = args,
+        .targets = args->targets.items,
+        .reports = args->json ? json_array() : NULL,
+    };
+    const int exit_status = (is_calibrated ? run_calibrated : run_each)(&b, &display);
+    if (exit_status == EXIT_SUCCESS && b.reports != NULL) {
+        json_t *only = args->targets.n == 1 ? json_array_get(b.reports, 0) : b.reports;
+        console_print_json(json_incref(only));
+    }
+    json_decref(b.reports);
     return exit_status;
 }
 
 static int run_quantize(const cli_command *command, int argc, char **argv) {
     quantize_args args = {.dry_run = false};
+    imatrix_calibration_options calibration;
     int exit_status;
     imatrix_quantize_options_init(&args.options);
+    imatrix_calibration_options_init(&calibration);
+    run_args_init(&args.run, &calibration.run);
+    args.inputs = (int)calibration.inputs;
     const int n_positional = parse_options(command, argc, argv, &args, &exit_status);
     if (n_positional >= 0) {
         exit_status = read_positionals(command, n_positional, argv + 1, &args);
         if (exit_status == EXIT_SUCCESS) {
-            exit_status = open_and_quantize(&args);
+            exit_status = quantize(command, &args);
         }
     }
     free_args(&args);
@@ -222,7 +335,8 @@ static int run_quantize(const cli_command *command, int argc, char **argv) {
 const cli_command quantize_command = {
     .name = "quantize",
     .summary = "write a smaller model, its errors weighted by the statistics",
-    .usage = "[OPTIONS] IN.gguf [OUT.gguf] TYPE [THREADS]",
+    .usage = "[OPTIONS] IN.gguf [OUT.gguf] TYPE [THREADS]\n"
+             "       imatrix quantize [OPTIONS] --types TYPE,... [-o DIR] IN.gguf",
     .examples = examples,
     .options = rows,
     .more_help = print_recipes,

@@ -25,6 +25,7 @@ typedef struct phase_row {
 static const phase_row phase_table[] = {
     {"layers", "tokens/s", 1.0, true},
     {"tensors", "million weights/s", 1e6, false},
+    {"calibrated layers", "million weights/s", 1e6, false},
 };
 
 double console_seconds(void) {

@@ -52,15 +52,31 @@ static void print_option(const option_row *row) {
     }
 }
 
+// Those that need another option, under its name.
+static void print_dependent_options(const option_row *rows) {
+    const char *needed = NULL;
+    for (const option_row *row = rows; row->kind != OPTION_END; ++row) {
+        if (row->help == NULL || row->needs == NULL) {
+            continue;
+        }
+        if (needed == NULL || strcmp(needed, row->needs) != 0) {
+            needed = row->needs;
+            printf("\nWith --%s:\n", needed);
+        }
+        print_option(row);
+    }
+}
+
 void print_command_help(const cli_command *command) {
     printf("Usage: imatrix %s %s\n\n%s\n\nOptions:\n", command->name, command->usage,
            command->summary);
     for (const option_row *row = command->options; row->kind != OPTION_END; ++row) {
-        if (row->help != NULL) {
+        if (row->help != NULL && row->needs == NULL) {
             print_option(row);
         }
     }
     printf("  -h, --help%*sThis text\n", HELP_COLUMN - 12, "");
+    print_dependent_options(command->options);
     if (command->more_help != NULL) {
         command->more_help();
     }
@@ -245,7 +261,26 @@ static int explain_getopt(const cli_command *command, int code, char **argv) {
     return usage_error(command, "unknown or ambiguous option %s", word);
 }
 
+// A mistake where an option was given without the one that it needs.
+static int check_needs(const cli_command *command, const bool given[MAX_ROWS]) {
+    const option_row *rows = command->options;
+    for (size_t i = 0; rows[i].kind != OPTION_END; ++i) {
+        if (given[i] && rows[i].needs != NULL) {
+            size_t k = 0;
+            while (strcmp(rows[k].name, rows[i].needs) != 0) {
+                ++k;
+            }
+            if (!given[k]) {
+                return usage_error(command, "--%s is of use with --%s only", rows[i].name,
+                                   rows[k].name);
+            }
+        }
+    }
+    return 0;
+}
+
 int parse_options(const cli_command *command, int argc, char **argv, void *args, int *exit_status) {
+    bool given[MAX_ROWS] = {false};
     char letters[2 * MAX_ROWS + 3];
     struct option names[MAX_ROWS + 2];
     build_getopt_tables(command->options, letters, names);
@@ -258,12 +293,18 @@ int parse_options(const cli_command *command, int argc, char **argv, void *args,
             *exit_status = EXIT_SUCCESS;
             return -1;
         }
-        *exit_status = code == ':' || code == '?'
-                           ? explain_getopt(command, code, argv)
-                           : store(command, row_of(command->options, code), optarg, args);
+        const bool is_known = code != ':' && code != '?';
+        const option_row *row = is_known ? row_of(command->options, code) : NULL;
+        *exit_status =
+            is_known ? store(command, row, optarg, args) : explain_getopt(command, code, argv);
         if (*exit_status != 0) {
             return -1;
         }
+        given[row - command->options] = true;
+    }
+    *exit_status = check_needs(command, given);
+    if (*exit_status != 0) {
+        return -1;
     }
     const int n_positional = argc - optind;
     memmove(argv + 1, argv + optind, (size_t)n_positional * sizeof *argv);

@@ -32,6 +32,7 @@ typedef struct option_row {
     const char *help;    // one or two lines, "\n" between them; NULL for an alias
     uint64_t min, max;
     const char *const *choices; // NULL-terminated, for OPTION_CHOICE
+    const char *needs;          // the option without which this one is a mistake, or NULL
 } option_row;
 
 // Values of options that may be given several times; zero is empty. The items are the caller's to

@@ -2,13 +2,13 @@
 
 #include "imatrix/cli/quantize_report.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "imatrix/cli/console.h"
+#include "imatrix/cli/table.h"
 
 enum { MAX_TYPES = 64 };
 
@@ -55,14 +55,31 @@ static void format_dims(const imatrix_tensor_plan *tensor, char *out, size_t siz
     }
 }
 
+// "super-block (memory), damping 0.05, held-out loss 0.62"
+static void format_calibrated(const imatrix_calibrated *calibrated, char *out, size_t size) {
+    size_t n = (size_t)snprintf(out, size, "%s", imatrix_reach_name(calibrated->reach));
+    if (calibrated->reason != IMATRIX_REASON_NONE && n < size) {
+        n += (size_t)snprintf(out + n, size - n, " (%s)", imatrix_reason_name(calibrated->reason));
+    }
+    if (!isnan(calibrated->damping) && n < size) {
+        snprintf(out + n, size - n, ", damping %.3g, held-out loss %.3f", calibrated->damping,
+                 calibrated->gain);
+    }
+}
+
 static void print_tensor(const imatrix_tensor_plan *tensor) {
     char dims[96];
     char error[32] = "";
-    const char *note = tensor->is_fallback        ? "row length fits no better type"
+    char note[128];
+    const char *word = tensor->is_fallback        ? "row length fits no better type"
                        : tensor->lacks_statistics ? "no statistics"
                        : tensor->has_covariance   ? "covariance"
                        : tensor->has_statistics   ? "imatrix"
                                                   : "";
+    snprintf(note, sizeof note, "%s", word);
+    if (tensor->calibrated.n_matrices > 0) {
+        format_calibrated(&tensor->calibrated, note, sizeof note);
+    }
     format_dims(tensor, dims, sizeof dims);
     if (!isnan(tensor->weighted_error)) {
         snprintf(error, sizeof error, "%.3e", tensor->weighted_error);
@@ -97,6 +114,38 @@ static void print_statistics(const imatrix_plan_totals *totals, uint32_t prior_t
     }
 }
 
+// "3 within super-blocks (2 memory, 1 few tokens)"
+static void print_reach(const imatrix_plan_totals *totals, imatrix_reach reach, const char *where) {
+    const uint64_t *n_by_reason = totals->n_reached[reach];
+    uint64_t n = 0;
+    for (int reason = 0; reason < IMATRIX_N_REASONS; ++reason) {
+        n += n_by_reason[reason];
+    }
+    printf("%llu %s", (unsigned long long)n, where);
+    const char *before = " (";
+    for (int reason = IMATRIX_REASON_NONE + 1; reason < IMATRIX_N_REASONS; ++reason) {
+        if (n_by_reason[reason] > 0) {
+            printf("%s%llu %s", before, (unsigned long long)n_by_reason[reason],
+                   imatrix_reason_name((imatrix_reach_reason)reason));
+            before = ", ";
+        }
+    }
+    printf(before[0] == ',' ? ")" : "");
+}
+
+static void print_calibration(const quantize_report *report, const imatrix_plan_totals *totals) {
+    if (isnan(report->seconds)) {
+        printf("calibration: of %llu tensors\n", (unsigned long long)totals->n_with_statistics);
+        return;
+    }
+    printf("calibration: matrices whose errors pay for each other: ");
+    print_reach(totals, IMATRIX_REACH_ROW, "over rows, ");
+    print_reach(totals, IMATRIX_REACH_SUPER_BLOCK, "within super-blocks");
+    printf(", ");
+    print_reach(totals, IMATRIX_REACH_COLUMN, "not");
+    printf("\n");
+}
+
 static void print_outcome(const quantize_report *report, const imatrix_plan_totals *totals) {
     if (isnan(report->seconds)) {
         printf("needs %s on disk and about %s of memory\n", console_bytes(totals->disk_bytes),
@@ -129,7 +178,35 @@ void quantize_report_totals(const quantize_report *report) {
     if (report->options->imatrix_path != NULL) {
         print_statistics(&totals, report->options->prior_tokens);
     }
+    if (report->run != NULL) {
+        print_calibration(report, &totals);
+    }
     print_outcome(report, &totals);
+}
+
+static json_t *pack_calibrated(const imatrix_calibrated *calibrated) {
+    return json_pack("{s:I, s:s, s:s, s:o, s:f}", "n_matrices", (json_int_t)calibrated->n_matrices,
+                     "reach", imatrix_reach_name(calibrated->reach), "reason",
+                     imatrix_reason_name(calibrated->reason), "damping",
+                     table_pack_number(calibrated->damping), "held_out_loss", calibrated->gain);
+}
+
+// Matrices by reach and reason, those of which there are some.
+static json_t *pack_reaches(const imatrix_plan_totals *totals) {
+    json_t *reaches = json_array();
+    for (int reach = 0; reach < IMATRIX_N_REACHES; ++reach) {
+        for (int reason = 0; reason < IMATRIX_N_REASONS; ++reason) {
+            const uint64_t n = totals->n_reached[reach][reason];
+            if (n > 0) {
+                json_array_append_new(reaches,
+                                      json_pack("{s:s, s:s, s:I}", "reach",
+                                                imatrix_reach_name((imatrix_reach)reach), "reason",
+                                                imatrix_reason_name((imatrix_reach_reason)reason),
+                                                "n_matrices", (json_int_t)n));
+            }
+        }
+    }
+    return reaches;
 }
 
 static json_t *tensor_to_json(const imatrix_tensor_plan *tensor) {
@@ -147,10 +224,13 @@ static json_t *tensor_to_json(const imatrix_tensor_plan *tensor) {
         json_object_set_new(object, "weighted_error", json_real(tensor->weighted_error));
         json_object_set_new(object, "relative_error", json_real(tensor->relative_error));
     }
+    if (tensor->calibrated.n_matrices > 0) {
+        json_object_set_new(object, "calibrated", pack_calibrated(&tensor->calibrated));
+    }
     return object;
 }
 
-void quantize_report_json(const quantize_report *report) {
+json_t *quantize_report_pack(const quantize_report *report) {
     imatrix_plan_totals totals;
     imatrix_tensor_plan tensor;
     json_t *tensors = json_array();
@@ -161,7 +241,7 @@ void quantize_report_json(const quantize_report *report) {
     }
     json_t *root = json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model",
-        report->options->model_path, "output", report->out_path, "type", report->options->recipe,
+        report->options->model_path, "output", report->out_path, "type", report->recipe,
         "n_weights", (json_int_t)totals.n_weights, "size_bytes", (json_int_t)totals.size_bytes,
         "bits_per_weight", totals.bits_per_weight, "n_with_statistics",
         (json_int_t)totals.n_with_statistics, "n_with_covariance",
@@ -173,8 +253,12 @@ void quantize_report_json(const quantize_report *report) {
         json_object_set_new(root, "seconds", json_real(report->seconds));
         json_object_set_new(root, "n_kept", json_integer((json_int_t)totals.n_kept));
     }
+    if (report->run != NULL) {
+        json_object_set_new(root, "texts", run_args_pack_shares(report->run));
+        json_object_set_new(root, "reaches", pack_reaches(&totals));
+    }
     json_object_set_new(root, "tensors", tensors);
-    console_print_json(root);
+    return root;
 }
 
 static void warn_of_missing(const imatrix_quantizer *quantizer, const imatrix_plan_totals *totals) {

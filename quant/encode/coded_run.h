@@ -11,12 +11,18 @@
 #ifndef IMX_QUANT_CODED_RUN_H
 #define IMX_QUANT_CODED_RUN_H
 
-#include "quant/encode/super_block.h"
+#include "formats/blocks.h"
+#include "quant/encode/block_view.h"
+#include "quant/encode/grid.h"
 
-enum { IMX_MAX_HALVES = 8 };
+enum {
+    IMX_MAX_HALVES = 8,
+    IMX_MAX_GROUPS = 16,
+};
 
 typedef struct imx_run_shape {
     int n_groups;          // 8 or 16
+    int group_len;         // 256 / n_groups
     int n_halves;          // 1, or n_groups
     imx_code_range codes;  // of the levels, where there is no table
     const int8_t *values;  // (16) ascending levels; NULL = all integers of `codes`
@@ -26,10 +32,21 @@ typedef struct imx_run_shape {
 
 typedef struct imx_coded_run {
     imx_f16 d[IMX_MAX_HALVES];         // (n_halves), of either sign
-    imx_f16 dmin[IMX_MAX_HALVES];      // (n_halves)
+    imx_f16 dmin[IMX_MAX_HALVES];      // (n_halves), of either sign; 0 where the type has none
     float scales[IMX_MAX_GROUPS];      // (n_groups) integers
     float mins[IMX_MAX_GROUPS];        // (n_groups) integers
     float levels[IMX_SUPER_BLOCK_LEN]; // integers
 } imx_coded_run;
+
+static inline imx_group imx_group_at(const imx_block_view *view, const imx_run_shape *shape,
+                                     int g) {
+    const int first = g * shape->group_len;
+    return (imx_group){view->x + first, view->w + first, shape->group_len, shape->codes};
+}
+
+// Which of the halves rule group g.
+static inline int imx_half_of_group(const imx_run_shape *shape, int g) {
+    return shape->n_halves == 1 ? 0 : g;
+}
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "formats/blocks.h"
 #include "quant/encode/encoder.h"
+#include "quant/encode/feedback.h"
+#include "quant/encode/run_coder.h"
 
 // Codes as unsigned integers, (n).
 static inline void imx_bias_codes(const float *codes, int n, int bias, uint8_t *q) {
@@ -40,35 +42,41 @@ void imx_encode_f16(const float *row, size_t n_cols, const imx_importance *impor
                     const imx_encode_options *options, void *blocks);
 void imx_encode_bf16(const float *row, size_t n_cols, const imx_importance *importance,
                      const imx_encode_options *options, void *blocks);
-void imx_encode_q4_0(const float *row, size_t n_cols, const imx_importance *importance,
-                     const imx_encode_options *options, void *blocks);
-void imx_encode_q4_1(const float *row, size_t n_cols, const imx_importance *importance,
-                     const imx_encode_options *options, void *blocks);
-void imx_encode_q5_0(const float *row, size_t n_cols, const imx_importance *importance,
-                     const imx_encode_options *options, void *blocks);
-void imx_encode_q5_1(const float *row, size_t n_cols, const imx_importance *importance,
-                     const imx_encode_options *options, void *blocks);
-void imx_encode_q8_0(const float *row, size_t n_cols, const imx_importance *importance,
-                     const imx_encode_options *options, void *blocks);
-void imx_encode_q2_k(const float *row, size_t n_cols, const imx_importance *importance,
-                     const imx_encode_options *options, void *blocks);
-void imx_encode_q3_k(const float *row, size_t n_cols, const imx_importance *importance,
-                     const imx_encode_options *options, void *blocks);
-void imx_encode_q4_k(const float *row, size_t n_cols, const imx_importance *importance,
-                     const imx_encode_options *options, void *blocks);
-void imx_encode_q5_k(const float *row, size_t n_cols, const imx_importance *importance,
-                     const imx_encode_options *options, void *blocks);
-void imx_encode_q6_k(const float *row, size_t n_cols, const imx_importance *importance,
-                     const imx_encode_options *options, void *blocks);
-void imx_encode_iq4_nl(const float *row, size_t n_cols, const imx_importance *importance,
-                       const imx_encode_options *options, void *blocks);
-void imx_encode_iq4_xs(const float *row, size_t n_cols, const imx_importance *importance,
-                       const imx_encode_options *options, void *blocks);
 void imx_encode_tq1_0(const float *row, size_t n_cols, const imx_importance *importance,
                       const imx_encode_options *options, void *blocks);
 void imx_encode_tq2_0(const float *row, size_t n_cols, const imx_importance *importance,
                       const imx_encode_options *options, void *blocks);
 void imx_encode_mxfp4(const float *row, size_t n_cols, const imx_importance *importance,
                       const imx_encode_options *options, void *blocks);
+
+// The types with grids.
+extern const imx_run_coder imx_runs_q4_0;
+extern const imx_run_coder imx_runs_q4_1;
+extern const imx_run_coder imx_runs_q5_0;
+extern const imx_run_coder imx_runs_q5_1;
+extern const imx_run_coder imx_runs_q8_0;
+extern const imx_run_coder imx_runs_q2_k;
+extern const imx_run_coder imx_runs_q3_k;
+extern const imx_run_coder imx_runs_q4_k;
+extern const imx_run_coder imx_runs_q5_k;
+extern const imx_run_coder imx_runs_q6_k;
+extern const imx_run_coder imx_runs_iq4_nl;
+extern const imx_run_coder imx_runs_iq4_xs;
+
+// The steps that they share, in the variant of the including source (quant/encode/run_coder.h).
+#define IMX_SHARED_STEPS                                                                           \
+    .choose = imx_choose_run, .feed_back = imx_feed_back, .descend = imx_descend,                  \
+    .decode = imx_decode_run
+
+void imx_choose_run(const imx_run_coder *coder, const float *row, size_t first, size_t n,
+                    const imx_importance *importance, const imx_encode_options *options,
+                    imx_coded_run *run);
+void imx_decode_run(const imx_coded_run *run, const imx_run_shape *shape, size_t n, float *out);
+
+// Encodes a row run by run: chosen, fed back where options->metrics has whole runs to do it in, and
+// packed. As imx_encoder.encode_row.
+void imx_encode_runs(const imx_run_coder *coder, const float *row, size_t n_cols,
+                     const imx_importance *importance, const imx_encode_options *options,
+                     void *blocks);
 
 #endif

@@ -7,11 +7,7 @@
 
 #include "formats/blocks.h"
 #include "quant/encode/encode_internal.h"
-#include "quant/encode/feedback.h"
 #include "quant/encode/search_iq4.h"
-
-static const imx_run_shape iq4_nl = {8, 8, {0, 15}, imx_iq4_values, {1, 1}, {0, 0}};
-static const imx_run_shape iq4_xs = {8, 1, {0, 15}, imx_iq4_values, {-32, 31}, {0, 0}};
 
 // The values nearest to the weights of a group over `scale`.
 static void choose_levels(const imx_iq4_group *group, float scale, float levels[IMX_BLOCK_LEN]) {
@@ -31,51 +27,40 @@ static void pack_levels(const float levels[IMX_BLOCK_LEN], uint8_t qs[16]) {
 
 // ---- IQ4_NL ------------------------------------------------------------------------------------
 
-// Chooses block b of a run, the columns from `first`. A block of zeros has d = 0.
-static void choose_block(const float *row, size_t first, int b, const imx_importance *importance,
-                         const imx_encode_options *options, imx_coded_run *run) {
-    const imx_emphasis emphasis = imx_emphasis_of(options->weighting, IMX_EMPHASIS_WEAK);
-    float *levels = run->levels + b * IMX_BLOCK_LEN;
-    imx_block_view view;
-    run->scales[b] = 1.0f;
-    if (!imx_view_block(&view, row, first, IMX_BLOCK_LEN, importance, emphasis)) {
-        for (int j = 0; j < IMX_BLOCK_LEN; ++j) {
-            levels[j] = (float)imx_iq4_values[0];
-        }
-        return;
-    }
-    const imx_iq4_group group = {view.x, view.w};
+static void search_iq4_nl(const imx_block_view *view, const imx_run_shape *shape, imx_effort effort,
+                          int b, imx_coded_run *run) {
+    const imx_iq4_group group = {view->x, view->w};
     float scale;
-    run->d[b] = imx_store_half(imx_fit_iq4(&group, options->effort), view.exponent, &scale);
-    choose_levels(&group, scale, levels);
+    (void)shape;
+    run->d[b] = imx_store_half(imx_fit_iq4(&group, effort), view->exponent, &scale);
+    choose_levels(&group, scale, run->levels + b * IMX_BLOCK_LEN);
 }
 
-void imx_encode_iq4_nl(const float *row, size_t n_cols, const imx_importance *importance,
-                       const imx_encode_options *options, void *blocks) {
+static void pack_iq4_nl(const imx_coded_run *run, size_t n, void *blocks) {
     imx_block_iq4_nl *out = blocks;
-    for (size_t first = 0; first < n_cols; first += IMX_COV_RUN) {
-        const bool is_whole = n_cols - first >= IMX_COV_RUN;
-        const int n_blocks = (int)(is_whole ? IMX_COV_RUN : n_cols - first) / IMX_BLOCK_LEN;
-        imx_coded_run run = {0};
-        for (int b = 0; b < n_blocks; ++b) {
-            const size_t column = first + (size_t)b * IMX_BLOCK_LEN;
-            choose_block(row, column, b, importance, options, &run);
-        }
-        if (is_whole && options->metrics != NULL) {
-            imx_feed_back(&run, &iq4_nl, row + first, &options->metrics[first / IMX_COV_RUN]);
-        }
-        for (int b = 0; b < n_blocks; ++b, ++out) {
-            out->d = run.d[b];
-            pack_levels(run.levels + b * IMX_BLOCK_LEN, out->qs);
-        }
+    for (size_t b = 0; b < n / IMX_BLOCK_LEN; ++b) {
+        out[b].d = run->d[b];
+        pack_levels(run->levels + b * IMX_BLOCK_LEN, out[b].qs);
     }
 }
+
+const imx_run_coder imx_runs_iq4_nl = {
+    .shape = {8, 32, 8, {0, 0}, imx_iq4_values, {1, 1}, {0, 0}},
+    .emphasis = IMX_EMPHASIS_WEAK,
+    .search = search_iq4_nl,
+    .run_bytes = IMX_COV_RUN / IMX_BLOCK_LEN * sizeof(imx_block_iq4_nl),
+    .pack = pack_iq4_nl,
+    IMX_SHARED_STEPS,
+};
 
 // ---- IQ4_XS ------------------------------------------------------------------------------------
 
-static void search_iq4_xs(const imx_block_view *view, imx_effort effort, imx_coded_run *run) {
+static void search_iq4_xs(const imx_block_view *view, const imx_run_shape *shape, imx_effort effort,
+                          int b, imx_coded_run *run) {
     imx_iq4_group groups[IMX_IQ4_N_GROUPS];
     imx_iq4_scales chosen;
+    (void)b; // the only one
+    (void)shape;
     for (int g = 0; g < IMX_IQ4_N_GROUPS; ++g) {
         groups[g] = (imx_iq4_group){view->x + 32 * g, view->w + 32 * g};
     }
@@ -87,7 +72,10 @@ static void search_iq4_xs(const imx_block_view *view, imx_effort effort, imx_cod
     }
 }
 
-static void pack_iq4_xs(const imx_coded_run *run, imx_block_iq4_xs *out) {
+static void pack_iq4_xs(const imx_coded_run *run, size_t n, void *blocks) {
+    imx_block_iq4_xs *out = blocks;
+    (void)n; // is a super-block
+    memset(out, 0, sizeof *out);
     out->d = run->d[0];
     for (int g = 0; g < IMX_IQ4_N_GROUPS; ++g) {
         const int s = (int)run->scales[g] + 32;
@@ -97,21 +85,11 @@ static void pack_iq4_xs(const imx_coded_run *run, imx_block_iq4_xs *out) {
     }
 }
 
-void imx_encode_iq4_xs(const float *row, size_t n_cols, const imx_importance *importance,
-                       const imx_encode_options *options, void *blocks) {
-    const imx_emphasis emphasis = imx_emphasis_of(options->weighting, IMX_EMPHASIS_WEAK);
-    imx_block_iq4_xs *out = blocks;
-    memset(out, 0, n_cols / IMX_SUPER_BLOCK_LEN * sizeof *out);
-    for (size_t first = 0; first < n_cols; first += IMX_SUPER_BLOCK_LEN, ++out) {
-        imx_block_view view;
-        imx_coded_run run = {0};
-        if (!imx_view_block(&view, row, first, IMX_SUPER_BLOCK_LEN, importance, emphasis)) {
-            continue;
-        }
-        search_iq4_xs(&view, options->effort, &run);
-        if (options->metrics != NULL) {
-            imx_feed_back(&run, &iq4_xs, row + first, &options->metrics[first / IMX_COV_RUN]);
-        }
-        pack_iq4_xs(&run, out);
-    }
-}
+const imx_run_coder imx_runs_iq4_xs = {
+    .shape = {8, 32, 1, {0, 0}, imx_iq4_values, {-32, 31}, {0, 0}},
+    .emphasis = IMX_EMPHASIS_WEAK,
+    .search = search_iq4_xs,
+    .run_bytes = sizeof(imx_block_iq4_xs),
+    .pack = pack_iq4_xs,
+    IMX_SHARED_STEPS,
+};

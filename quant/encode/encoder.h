@@ -22,6 +22,7 @@
 #include "formats/error.h"
 #include "formats/importance.h"
 #include "quant/encode/effort.h"
+#include "quant/encode/run_coder.h"
 #include "quant/encode/run_metric.h"
 #include "quant/encode/weighting.h"
 
@@ -34,8 +35,9 @@ typedef struct imx_encode_options {
 } imx_encode_options;
 
 typedef struct imx_encoder {
-    uint32_t type;   // an imx_type
-    bool feeds_back; // uses imx_encode_options.metrics
+    uint32_t type;             // an imx_type
+    const imx_run_coder *runs; // what encode_row does run by run, with imx_encode_options.metrics;
+                               // NULL for types without grids
 
     // Encodes one row of `n_cols` weights (a multiple of the type's block length, all finite) into
     // `blocks` (imx_type_row_bytes bytes, at an even address). No state, no threads: rows are

@@ -5,6 +5,8 @@
 #ifndef IMX_QUANT_FEEDBACK_H
 #define IMX_QUANT_FEEDBACK_H
 
+#include <stdbool.h>
+
 #include "quant/encode/coded_run.h"
 #include "quant/encode/run_metric.h"
 
@@ -13,5 +15,11 @@
 // is, and so does everything when the metric is not known.
 void imx_feed_back(imx_coded_run *run, const imx_run_shape *shape, const float *x,
                    const imx_run_metric *metric);
+
+// Lowers eᵀ H e + 2 eᵀ pull from the codes that are there, by coordinate descent and refits alone;
+// `pull` (IMX_COV_RUN) is half of what errors outside the run add to the slope of the loss, in the
+// units of H x. Returns whether anything moved; what is not lower stays as it was.
+bool imx_descend(imx_coded_run *run, const imx_run_shape *shape, const float *x, const float *pull,
+                 const imx_run_metric *metric);
 
 #endif

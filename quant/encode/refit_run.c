@@ -12,7 +12,9 @@
 //     -2 (α uᵀr + β vᵀr) + α² uᵀHu + 2 αβ uᵀHv + β² vᵀHv,    r = H e.
 //
 // The best real pair solves two equations. What can be stored is near it: for an a beside the real
-// one the best b follows, is rounded in its turn, and the change decides.
+// one the best b follows, is rounded in its turn, and the change decides. All this takes only what
+// H is within the columns of the pair, where u and v are not zero; the rest of a product is for r,
+// and for a pair that moves.
 
 #include "quant/encode/refit_run.h"
 
@@ -20,22 +22,32 @@
 typedef struct pair {
     int first;
     int n;
-    float u[IMX_COV_RUN];  // (n)
-    float v[IMX_COV_RUN];  // (n)
-    float hu[IMX_COV_RUN]; // H u, all columns
-    float hv[IMX_COV_RUN];
-    float uu, uv, vv; // uᵀHu, uᵀHv, vᵀHv
-    float ur, vr;     // uᵀr, vᵀr
+    int n_vectors;                  // 2, or 1 where the type has no b
+    float vectors[2][IMX_COV_RUN];  // (n_vectors, n) u, v
+    float products[2][IMX_COV_RUN]; // (n_vectors, n) H u, H v, within the columns
+    float uu, uv, vv;               // uᵀHu, uᵀHv, vᵀHv
+    float ur, vr;                   // uᵀr, vᵀr
 } pair;
 
+static void begin_pair(const imx_run_error *error, int first, int n, pair *p) {
+    p->first = first;
+    p->n = n;
+    p->n_vectors = error->shape->mins.highest > 0.0f ? 2 : 1;
+    p->uv = p->vv = p->vr = 0.0f;
+}
+
 static void measure_pair(const imx_run_error *error, pair *p) {
-    imx_multiply_columns(error->metric, p->first, p->n, p->u, p->hu);
-    imx_multiply_columns(error->metric, p->first, p->n, p->v, p->hv);
-    p->uu = imx_dot(p->u, p->hu + p->first, p->n);
-    p->uv = imx_dot(p->v, p->hu + p->first, p->n);
-    p->vv = imx_dot(p->v, p->hv + p->first, p->n);
-    p->ur = imx_dot(p->u, error->slope + p->first, p->n);
-    p->vr = imx_dot(p->v, error->slope + p->first, p->n);
+    const float *u = p->vectors[0];
+    const float *v = p->vectors[1];
+    imx_multiply_vectors(error->metric, p->first, p->n, p->n_vectors, p->vectors, p->first, p->n,
+                         p->products);
+    p->uu = imx_dot(u, p->products[0], p->n);
+    p->ur = imx_dot(u, error->slope + p->first, p->n);
+    if (p->n_vectors == 2) {
+        p->uv = imx_dot(v, p->products[0], p->n);
+        p->vv = imx_dot(v, p->products[1], p->n);
+        p->vr = imx_dot(v, error->slope + p->first, p->n);
+    }
 }
 
 // The best move of b beside a move of a.
@@ -55,9 +67,20 @@ static float change_of(const pair *p, float alpha, float beta) {
            2.0f * alpha * beta * p->uv;
 }
 
-static void move(imx_run_error *error, const pair *p, float alpha, float beta) {
-    imx_add_scaled(error->slope, -alpha, p->hu, IMX_COV_RUN);
-    imx_add_scaled(error->slope, -beta, p->hv, IMX_COV_RUN);
+// Returns whether there is a move.
+static bool move(imx_run_error *error, pair *p, float alpha, float beta) {
+    const float steps[2] = {alpha, beta};
+    if (alpha == 0.0f && beta == 0.0f) {
+        return false;
+    }
+    if (p->n < IMX_COV_RUN) {
+        imx_multiply_vectors(error->metric, p->first, p->n, p->n_vectors, p->vectors, 0,
+                             IMX_COV_RUN, p->products);
+    }
+    for (int k = 0; k < p->n_vectors; ++k) {
+        imx_add_scaled(error->slope, -steps[k], p->products[k], IMX_COV_RUN);
+    }
+    return true;
 }
 
 // ---- integers ----------------------------------------------------------------------------------
@@ -66,16 +89,16 @@ static void measure_group(const imx_run_error *error, int g, pair *p) {
     const imx_coded_run *run = error->run;
     const float d = imx_half_on_view(error, run->d[0]);
     const float dmin = imx_half_on_view(error, run->dmin[0]);
-    p->n = imx_group_len(error);
-    p->first = g * p->n;
-    for (int j = 0; j < p->n; ++j) {
-        p->u[j] = d * run->levels[p->first + j];
-        p->v[j] = -dmin;
+    const int n = error->shape->group_len;
+    begin_pair(error, g * n, n, p);
+    for (int j = 0; j < n; ++j) {
+        p->vectors[0][j] = d * run->levels[p->first + j];
+        p->vectors[1][j] = -dmin;
     }
     measure_pair(error, p);
 }
 
-static void refit_group(imx_run_error *error, int g) {
+static bool refit_group(imx_run_error *error, int g) {
     const imx_run_shape *shape = error->shape;
     const float scale = error->run->scales[g];
     const float min = error->run->mins[g];
@@ -93,20 +116,20 @@ static void refit_group(imx_run_error *error, int g) {
             error->run->mins[g] = b;
         }
     }
-    move(error, &p, error->run->scales[g] - scale, error->run->mins[g] - min);
+    return move(error, &p, error->run->scales[g] - scale, error->run->mins[g] - min);
 }
 
 // ---- halves ------------------------------------------------------------------------------------
 
-static void refit_halves(imx_run_error *error, int h) {
+static bool refit_half(imx_run_error *error, int h) {
     imx_coded_run *run = error->run;
-    const int n = imx_group_len(error);
-    pair p = {.n = IMX_COV_RUN / error->shape->n_halves};
-    p.first = h * p.n;
-    for (int j = 0; j < p.n; ++j) {
-        const int g = (p.first + j) / n;
-        p.u[j] = run->scales[g] * run->levels[p.first + j];
-        p.v[j] = -run->mins[g];
+    const int n = IMX_COV_RUN / error->shape->n_halves;
+    pair p;
+    begin_pair(error, h * n, n, &p);
+    for (int j = 0; j < n; ++j) {
+        const int g = (p.first + j) / error->shape->group_len;
+        p.vectors[0][j] = run->scales[g] * run->levels[p.first + j];
+        p.vectors[1][j] = -run->mins[g];
     }
     measure_pair(error, &p);
     const float d = imx_half_on_view(error, run->d[h]);
@@ -115,20 +138,28 @@ static void refit_halves(imx_run_error *error, int h) {
     const imx_f16 half_d = imx_store_scale(d + best_alpha(&p), error->exponent, &new_d);
     const imx_f16 half_dmin =
         imx_store_half(dmin + best_beta(&p, new_d - d), error->exponent, &new_dmin);
-    if (change_of(&p, new_d - d, new_dmin - dmin) < 0.0f) {
-        move(error, &p, new_d - d, new_dmin - dmin);
-        run->d[h] = half_d;
-        run->dmin[h] = half_dmin;
+    if (!(change_of(&p, new_d - d, new_dmin - dmin) < 0.0f)) {
+        return false;
     }
+    run->d[h] = half_d;
+    run->dmin[h] = half_dmin;
+    return move(error, &p, new_d - d, new_dmin - dmin);
 }
 
-void imx_refit_run(imx_run_error *error) {
-    const imx_run_shape *shape = error->shape;
-    for (int g = 0; g < shape->n_groups && shape->n_halves == 1; ++g) {
-        refit_group(error, g);
-    }
-    for (int h = 0; h < shape->n_halves; ++h) {
-        refit_halves(error, h);
+bool imx_refit_integers(imx_run_error *error) {
+    bool moved = false;
+    for (int g = 0; g < error->shape->n_groups && error->shape->n_halves == 1; ++g) {
+        moved |= refit_group(error, g);
     }
     imx_run_error_read_grids(error);
+    return moved;
+}
+
+bool imx_refit_halves(imx_run_error *error) {
+    bool moved = false;
+    for (int h = 0; h < error->shape->n_halves; ++h) {
+        moved |= refit_half(error, h);
+    }
+    imx_run_error_read_grids(error);
+    return moved;
 }

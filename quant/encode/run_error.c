@@ -2,41 +2,66 @@
 
 #include "quant/encode/run_error.h"
 
-enum { STRIP = 4 * IMX_N_LANES }; // columns whose sums stay in registers
+enum { MAX_SUMS = 4 }; // that stay in registers, whatever the instruction set
 
-static void multiply_strip(const imx_run_metric *metric, int first, int n, const float *v,
-                           int column, float out[STRIP]) {
-    imx_lanes sums[4];
-    for (int i = 0; i < 4; ++i) {
+// Of v, the columns that n_lanes hold from `column`, to out[k][to] and on. n_vectors and n_lanes
+// are constants where this is inlined.
+static inline void multiply_strip(const imx_run_metric *metric, int first, int n, int n_vectors,
+                                  float v[][IMX_COV_RUN], int column, int n_lanes,
+                                  float out[][IMX_COV_RUN], int to) {
+    imx_lanes sums[MAX_SUMS];
+    for (int i = 0; i < n_vectors * n_lanes; ++i) {
         sums[i] = imx_lanes_all(0.0f);
     }
     for (int j = 0; j < n; ++j) {
         const float *row = metric->h[first + j] + column;
-        const imx_lanes factor = imx_lanes_all(v[j]);
-        for (int i = 0; i < 4; ++i) {
+        for (int i = 0; i < n_lanes; ++i) {
             const imx_lanes h = imx_lanes_load(row + i * IMX_N_LANES);
-            sums[i] = imx_lanes_add(sums[i], imx_lanes_mul(factor, h));
+            for (int k = 0; k < n_vectors; ++k) {
+                imx_lanes *sum = &sums[k * n_lanes + i];
+                *sum = imx_lanes_add(*sum, imx_lanes_mul(imx_lanes_all(v[k][j]), h));
+            }
         }
     }
-    for (int i = 0; i < 4; ++i) {
-        imx_lanes_store(out + i * IMX_N_LANES, sums[i]);
+    for (int i = 0; i < n_vectors * n_lanes; ++i) {
+        imx_lanes_store(out[i / n_lanes] + to + i % n_lanes * IMX_N_LANES, sums[i]);
     }
 }
 
-void imx_multiply_columns(const imx_run_metric *metric, int first, int n, const float *v,
-                          float out[IMX_COV_RUN]) {
-    for (int column = 0; column < IMX_COV_RUN; column += STRIP) {
-        multiply_strip(metric, first, n, v, column, out + column);
+static inline void multiply_strips(const imx_run_metric *metric, int first, int n, int n_vectors,
+                                   float v[][IMX_COV_RUN], int column, int n_columns,
+                                   float out[][IMX_COV_RUN]) {
+    const int wide = MAX_SUMS / n_vectors;
+    int to = 0;
+    for (; to + wide * IMX_N_LANES <= n_columns; to += wide * IMX_N_LANES) {
+        multiply_strip(metric, first, n, n_vectors, v, column + to, wide, out, to);
+    }
+    for (; to < n_columns; to += IMX_N_LANES) {
+        multiply_strip(metric, first, n, n_vectors, v, column + to, 1, out, to);
+    }
+}
+
+void imx_multiply_vectors(const imx_run_metric *metric, int first, int n, int n_vectors,
+                          float v[][IMX_COV_RUN], int column, int n_columns,
+                          float out[][IMX_COV_RUN]) {
+    if (n_vectors == 1) {
+        multiply_strips(metric, first, n, 1, v, column, n_columns, out);
+    } else {
+        multiply_strips(metric, first, n, 2, v, column, n_columns, out);
     }
 }
 
 bool imx_run_error_open(imx_run_error *error, imx_coded_run *run, const imx_run_shape *shape,
-                        const float *weights, const imx_run_metric *metric) {
+                        const float *weights, const float *pull, const imx_run_metric *metric) {
     error->metric = metric;
     error->shape = shape;
     error->run = run;
-    if (!imx_scale_weights(weights, IMX_COV_RUN, &error->exponent, error->x)) {
+    if (!metric->is_known || !imx_scale_weights(weights, IMX_COV_RUN, &error->exponent, error->x)) {
         return false;
+    }
+    const float scale = imx_power_of_two(-error->exponent);
+    for (int j = 0; j < IMX_COV_RUN; ++j) {
+        error->pull[j] = pull != NULL ? pull[j] * scale : 0.0f;
     }
     imx_run_error_read_grids(error);
     return true;
@@ -45,7 +70,7 @@ bool imx_run_error_open(imx_run_error *error, imx_coded_run *run, const imx_run_
 void imx_run_error_read_grids(imx_run_error *error) {
     const imx_coded_run *run = error->run;
     for (int g = 0; g < error->shape->n_groups; ++g) {
-        const int h = error->shape->n_halves == 1 ? 0 : g;
+        const int h = imx_half_of_group(error->shape, g);
         imx_run_grid *grid = &error->grids[g];
         grid->scale = imx_half_on_view(error, run->d[h]) * run->scales[g];
         grid->offset = -(imx_half_on_view(error, run->dmin[h]) * run->mins[g]);
@@ -54,12 +79,12 @@ void imx_run_error_read_grids(imx_run_error *error) {
 }
 
 float imx_run_error_measure(imx_run_error *error) {
-    const int group_len = imx_group_len(error);
     float e[IMX_COV_RUN];
     for (int j = 0; j < IMX_COV_RUN; ++j) {
-        const imx_run_grid *grid = &error->grids[j / group_len];
+        const imx_run_grid *grid = &error->grids[j / error->shape->group_len];
         e[j] = error->x[j] - (grid->scale * error->run->levels[j] + grid->offset);
     }
-    imx_multiply_columns(error->metric, 0, IMX_COV_RUN, e, error->slope);
-    return imx_dot(e, error->slope, IMX_COV_RUN);
+    imx_multiply_vectors(error->metric, 0, IMX_COV_RUN, 1, &e, 0, IMX_COV_RUN, &error->slope);
+    imx_add_scaled(error->slope, 1.0f, error->pull, IMX_COV_RUN);
+    return imx_dot(e, error->slope, IMX_COV_RUN) + imx_dot(e, error->pull, IMX_COV_RUN);
 }

@@ -21,32 +21,33 @@ typedef struct imx_run_error {
     const imx_run_shape *shape;
     imx_coded_run *run; // being improved
     int exponent;
-    float x[IMX_COV_RUN]; // weights · 2^-exponent, as on a view
     imx_run_grid grids[IMX_MAX_GROUPS];
-    float slope[IMX_COV_RUN]; // H e
+    float x[IMX_COV_RUN];     // weights · 2^-exponent, as on a view
+    float pull[IMX_COV_RUN];  // what errors outside the run do to it, on the view
+    float slope[IMX_COV_RUN]; // H e + pull
 } imx_run_error;
 
-// `weights` (IMX_COV_RUN). False when all of them are as good as 0.
+// `weights` (IMX_COV_RUN); `pull` (IMX_COV_RUN) in their units, or NULL for none. False when all
+// weights are as good as 0, or the metric is not known.
 bool imx_run_error_open(imx_run_error *error, imx_coded_run *run, const imx_run_shape *shape,
-                        const float *weights, const imx_run_metric *metric);
+                        const float *weights, const float *pull, const imx_run_metric *metric);
 
 // Reads the grids from the parameters of error->run.
 void imx_run_error_read_grids(imx_run_error *error);
 
-// Computes the slope from the levels and grids; returns the loss eᵀ H e.
+// Computes the slope from the levels and grids; returns the loss eᵀ H e + 2 eᵀ pull.
 float imx_run_error_measure(imx_run_error *error);
 
-// out = H[:, first..first + n) v; n is a multiple of 16.
-void imx_multiply_columns(const imx_run_metric *metric, int first, int n, const float *v,
-                          float out[IMX_COV_RUN]);
+// The columns [column, column + n_columns) of H v, for each of n_vectors (1 or 2) vectors v that
+// are not zero in [first, first + n) alone: v[k] (n) gives out[k] (n_columns). n and n_columns are
+// multiples of 16.
+void imx_multiply_vectors(const imx_run_metric *metric, int first, int n, int n_vectors,
+                          float v[][IMX_COV_RUN], int column, int n_columns,
+                          float out[][IMX_COV_RUN]);
 
 // What a half of the run stands for on the view.
 static inline float imx_half_on_view(const imx_run_error *error, imx_f16 half) {
     return imx_f16_to_f32(half) * imx_power_of_two(-error->exponent);
-}
-
-static inline int imx_group_len(const imx_run_error *error) {
-    return IMX_COV_RUN / error->shape->n_groups;
 }
 
 // sum += factor · values, over the lanes that hold the first n.

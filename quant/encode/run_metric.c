@@ -35,18 +35,24 @@
 
 #include "quant/encode/run_metric.h"
 
-#include <stddef.h>
 #include <string.h>
 
-#define SHRINKAGE 0.2
-#define DAMPING   0.01
+const imx_belief imx_run_belief = {.shrinkage = 0.2, .damping = 0.01};
 
-// A pivot below this share of the mean diagonal, where the damping alone gives more, is that of no
-// covariance.
-#define LEAST_PIVOT (0.5f * (float)DAMPING)
+// Of an H made elsewhere, the least share of the mean diagonal that a pivot can have and still be
+// more than what rounding leaves of nothing.
+#define LEAST_SHARE 1e-6f
+
+static float mean_diagonal(const imx_run_metric *metric, size_t n) {
+    double mean = 0.0;
+    for (size_t i = 0; i < n; ++i) {
+        mean += (double)metric->h[i][i] / (double)n;
+    }
+    return (float)mean;
+}
 
 // Fills metric->h; false when all inputs were zero.
-static bool shrink(imx_run_metric *metric, const float *products) {
+static bool shrink(imx_run_metric *metric, const float *products, imx_belief belief) {
     double mean = 0.0;
     for (size_t i = 0; i < IMX_COV_RUN; ++i) {
         mean += (double)products[i * (i + 3) / 2] / IMX_COV_RUN;
@@ -56,22 +62,21 @@ static bool shrink(imx_run_metric *metric, const float *products) {
     }
     for (size_t i = 0; i < IMX_COV_RUN; ++i) {
         for (size_t j = 0; j < i; ++j) {
-            const double h = (1.0 - SHRINKAGE) * (double)*products++ / mean;
-            metric->h[i][j] = metric->h[j][i] = (float)(h / (1.0 + DAMPING));
+            const double h = (1.0 - belief.shrinkage) * (double)*products++ / mean;
+            metric->h[i][j] = metric->h[j][i] = (float)(h / (1.0 + belief.damping));
         }
-        const double h = (double)*products++ / mean + DAMPING;
-        metric->h[i][i] = (float)(h / (1.0 + DAMPING));
-        metric->cost[i] = 1.0f / metric->h[i][i];
+        const double h = (double)*products++ / mean + belief.damping;
+        metric->h[i][i] = (float)(h / (1.0 + belief.damping));
     }
     return true;
 }
 
-// Turns the lower triangle of H in `a` into L, and the rest into zeros; false when D is not
-// positive. The shrinkage bounds the condition, so that float is precise enough.
-static bool factor(float a[IMX_COV_RUN][IMX_COV_RUN]) {
+// Turns the lower triangle of H in `a` into L, and the rest into zeros; false when a pivot of D is
+// not above the least. Damping bounds the condition, so that float is precise enough.
+static bool factor(float a[IMX_COV_RUN][IMX_COV_RUN], float least_pivot) {
     float column[IMX_COV_RUN];
     for (size_t k = 0; k < IMX_COV_RUN; ++k) {
-        if (!(a[k][k] > LEAST_PIVOT)) {
+        if (!(a[k][k] > least_pivot)) {
             return false;
         }
         for (size_t i = k + 1; i < IMX_COV_RUN; ++i) {
@@ -86,10 +91,33 @@ static bool factor(float a[IMX_COV_RUN][IMX_COV_RUN]) {
     return true;
 }
 
-void imx_run_metric_init(imx_run_metric *metric, const float *products) {
-    metric->is_known = shrink(metric, products);
-    if (metric->is_known) {
-        memcpy(metric->push, metric->h, sizeof metric->push);
-        metric->is_known = factor(metric->push);
+// Fills what follows from metric->h.
+static void complete(imx_run_metric *metric, float least_pivot) {
+    for (size_t i = 0; i < IMX_COV_RUN; ++i) {
+        metric->cost[i] = 1.0f / metric->h[i][i];
     }
+    memcpy(metric->push, metric->h, sizeof metric->push);
+    metric->is_known = factor(metric->push, least_pivot);
+}
+
+void imx_run_metric_init(imx_run_metric *metric, const float *products, imx_belief belief) {
+    metric->is_known = false;
+    if (shrink(metric, products, belief)) {
+        // Less than half of what the damping alone gives is that of no covariance.
+        complete(metric, 0.5f * (float)belief.damping);
+    }
+}
+
+void imx_run_metric_from_square(imx_run_metric *metric, const float *h, size_t stride, size_t n) {
+    memset(metric->h, 0, sizeof metric->h);
+    for (size_t i = 0; i < n; ++i) {
+        for (size_t j = 0; j <= i; ++j) {
+            metric->h[i][j] = metric->h[j][i] = h[i * stride + j];
+        }
+    }
+    const float mean = mean_diagonal(metric, n);
+    for (size_t i = n; i < IMX_COV_RUN; ++i) {
+        metric->h[i][i] = mean;
+    }
+    complete(metric, LEAST_SHARE * mean);
 }

@@ -122,7 +122,7 @@ static imx_lanes suitable_min(const imx_lane_groups *groups, imx_lanes scale, im
     return imx_lanes_sub(imx_lanes_mul(scale, mean_code), groups->mean);
 }
 
-static free_fit fit_freely(const imx_lane_groups *groups, const imx_super_shape *shape,
+static free_fit fit_freely(const imx_lane_groups *groups, const imx_run_shape *shape,
                            imx_lane_grids grids, float sign, imx_effort effort) {
     const imx_lanes n_steps = imx_lanes_all(shape->codes.highest);
     grids = begin_by_zero(sign < 0.0f ? mirror(grids, n_steps) : grids, n_steps);
@@ -175,7 +175,7 @@ static void keep_better(const attempts *tried, attempts *best) {
 }
 
 // Step 3, around the given scales and codes of the given mean.
-static void choose_integers(const imx_lane_groups *groups, const imx_super_shape *shape,
+static void choose_integers(const imx_lane_groups *groups, const imx_run_shape *shape,
                             imx_lanes around, imx_lanes mean_code, attempts *current) {
     const imx_lanes centre = nearest_integers(around, current->d, shape->scales);
     attempts tried = *current;
@@ -257,7 +257,7 @@ static void store_super_scales(attempts *current, int n_groups, int exponent) {
 }
 
 // Repeats steps 3 and 4 from where `current` is.
-static void descend(const imx_lane_groups *groups, const imx_super_shape *shape, int exponent,
+static void descend(const imx_lane_groups *groups, const imx_run_shape *shape, int exponent,
                     const free_fit *fit, int n_rounds, attempts *current, attempts *best) {
     imx_lanes scale = fit->scale;
     imx_lanes mean_code = fit->mean_code;
@@ -288,7 +288,7 @@ static imx_lanes scatter_factor(float factor, imx_code_range integers, imx_lanes
 }
 
 // One start for each trial, from number `first` on. The first of all is the fit itself.
-static attempts scatter_starts(const imx_lane_groups *groups, const imx_super_shape *shape,
+static attempts scatter_starts(const imx_lane_groups *groups, const imx_run_shape *shape,
                                const free_fit *fit, int first) {
     const imx_lanes number = imx_lanes_add(groups->trial, imx_lanes_all((float)first));
     return (attempts){
@@ -298,8 +298,8 @@ static attempts scatter_starts(const imx_lane_groups *groups, const imx_super_sh
 }
 
 // Writes the best trial with its nearest codes.
-static void write_best(const imx_block_view *view, const imx_super_shape *shape,
-                       const attempts *best, imx_super_block *out) {
+static void write_best(const imx_block_view *view, const imx_run_shape *shape, const attempts *best,
+                       imx_coded_run *out) {
     float d[IMX_N_LANES];
     float dmin[IMX_N_LANES];
     float scale[IMX_N_LANES];
@@ -309,19 +309,19 @@ static void write_best(const imx_block_view *view, const imx_super_shape *shape,
     imx_lanes_store(scale, best->scale);
     imx_lanes_store(min, best->min);
     const int lane = imx_lanes_find(best->error, imx_lanes_least(best->error));
-    out->d = imx_store_scale(d[lane], view->exponent, &d[lane]);
-    out->dmin = imx_store_scale(dmin[lane], view->exponent, &dmin[lane]);
+    out->d[0] = imx_store_scale(d[lane], view->exponent, &d[lane]);
+    out->dmin[0] = imx_store_scale(dmin[lane], view->exponent, &dmin[lane]);
     for (int g = 0; g < shape->n_groups; ++g) {
         const imx_group group = imx_group_at(view, shape, g);
         const imx_grid grid = {d[lane] * scale[lane + g], -dmin[lane] * min[lane + g]};
         out->scales[g] = scale[lane + g];
         out->mins[g] = min[lane + g];
-        imx_group_codes(&group, grid, out->codes + g * shape->group_len);
+        imx_group_codes(&group, grid, out->levels + g * shape->group_len);
     }
 }
 
-void imx_search_affine(const imx_block_view *view, const imx_super_shape *shape, imx_effort effort,
-                       imx_super_block *out) {
+void imx_search_affine(const imx_block_view *view, const imx_run_shape *shape, imx_effort effort,
+                       imx_coded_run *out) {
     static const float signs[2] = {1.0f, -1.0f}; // of d and dmin
     imx_lane_groups groups;
     imx_spread_groups(&groups, shape->n_groups, shape->group_len, shape->codes, view->x, view->w);

@@ -6,11 +6,11 @@
 #ifndef IMX_QUANT_SEARCH_AFFINE_H
 #define IMX_QUANT_SEARCH_AFFINE_H
 
+#include "quant/encode/coded_run.h"
 #include "quant/encode/effort.h"
-#include "quant/encode/super_block.h"
 
-// Chooses d, dmin (of either sign), the scales, mins and codes of a super-block.
-void imx_search_affine(const imx_block_view *view, const imx_super_shape *shape, imx_effort effort,
-                       imx_super_block *out);
+// Chooses d, dmin (of either sign), the scales, mins and levels of a super-block.
+void imx_search_affine(const imx_block_view *view, const imx_run_shape *shape, imx_effort effort,
+                       imx_coded_run *out);
 
 #endif

@@ -33,7 +33,7 @@ enum { COARSE_STEP = 16 };
 
 typedef struct scale_search {
     const imx_block_view *view;
-    const imx_super_shape *shape;
+    const imx_run_shape *shape;
     float ideal[IMX_MAX_GROUPS];  // s_g
     float errors[IMX_MAX_GROUPS]; // with them; 0 as long as only one d is tried
     bool tries_all_integers;
@@ -117,8 +117,8 @@ static void search_densely(scale_search *search, scale_choice *best) {
     try_halves(search, from > first ? from : first, to < last ? to : last, 1, best);
 }
 
-void imx_search_symmetric(const imx_block_view *view, const imx_super_shape *shape,
-                          imx_effort effort, imx_super_block *out) {
+void imx_search_symmetric(const imx_block_view *view, const imx_run_shape *shape, imx_effort effort,
+                          imx_coded_run *out) {
     scale_search search = {.view = view, .shape = shape};
     float curvature[IMX_MAX_GROUPS];
     for (int g = 0; g < shape->n_groups; ++g) {
@@ -135,11 +135,11 @@ void imx_search_symmetric(const imx_block_view *view, const imx_super_shape *sha
     if (effort == IMX_EFFORT_BEST) {
         search_densely(&search, &best);
     }
-    out->d = best.half;
+    out->d[0] = best.half;
     memcpy(out->scales, best.scales, sizeof out->scales);
     for (int g = 0; g < shape->n_groups; ++g) {
         const imx_group group = imx_group_at(view, shape, g);
         const imx_grid grid = {best.d * best.scales[g], 0.0f};
-        imx_group_codes(&group, grid, out->codes + g * shape->group_len);
+        imx_group_codes(&group, grid, out->levels + g * shape->group_len);
     }
 }

@@ -11,13 +11,13 @@
 #include "quant/pipeline/encode_stage.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <omp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "formats/memory.h"
 #include "quant/pipeline/row_loss.h"
+#include "quant/pipeline/source_row.h"
 #include "quant/plan/item_importance.h"
 
 // Runs are long enough for the wait at their end not to count, and short enough for a few of them
@@ -42,10 +42,8 @@ struct imx_encode_stage {
     // Of the present item.
     const imx_plan_item *item;
     const imx_encoder *encoder;
-    void (*decode_source)(const void *blocks, float *out, size_t n_weights);
     void (*decode_result)(const void *blocks, float *out, size_t n_weights);
     size_t n_cols;
-    size_t source_row_bytes;
     size_t result_row_bytes;
     float *diagonals; // (n_mats, n_cols) importance; NULL = uniform
 
@@ -70,8 +68,7 @@ static bool encode_one_row(const imx_encode_stage *stage, uint64_t first_row, ui
         importance.kind = IMX_IMPORTANCE_DIAGONAL;
         importance.diagonal = stage->diagonals + row / tensor->dims[1] * n_cols;
     }
-    stage->decode_source(tensor->data + row * stage->source_row_bytes, x, n_cols);
-    if (!imx_row_is_finite(x, n_cols)) {
+    if (!imx_source_row_read(tensor, row, x)) {
         return false;
     }
     stage->encoder->encode_row(x, n_cols, &importance, &stage->options, result);
@@ -111,7 +108,7 @@ static void enter_matrix(imx_encode_stage *stage, uint64_t mat) {
         const size_t n_runs = stage->n_cols / IMX_COV_RUN;
 #pragma omp parallel for schedule(dynamic) num_threads(stage->n_threads)
         for (size_t i = 0; i < n_runs; ++i) {
-            imx_run_metric_init(&stage->metrics[i], products + i * IMX_COV_PAIRS);
+            imx_run_metric_init(&stage->metrics[i], products + i * IMX_COV_PAIRS, imx_run_belief);
         }
     }
 }
@@ -138,10 +135,7 @@ imx_status imx_encode_stage_run(imx_encode_stage *stage, uint64_t first_row, uin
         row = end;
     }
     if (bad_row < n_rows) {
-        return imx_fail(
-            err, IMX_ERR_FORMAT,
-            "%s: tensor %s, row %" PRIu64 " holds an infinity or NaN: convert the model again",
-            imx_gguf_file(stage->source, tensor->shard)->path, tensor->name, first_row + bad_row);
+        return imx_source_row_fail(stage->source, tensor, first_row + bad_row, err);
     }
     for (uint64_t r = 0; r < n_rows; ++r) {
         imx_tensor_loss_add(loss, &stage->losses[r]);
@@ -169,13 +163,10 @@ imx_status imx_encode_stage_begin(imx_encode_stage *stage, const imx_plan_item *
     stage->item = item;
     stage->mat = UINT64_MAX;
     stage->encoder = imx_encoder_of(item->type);
-    stage->decode_source = imx_type_traits_of(item->source->type)->decode;
     stage->decode_result = imx_type_traits_of(item->type)->decode;
     stage->n_cols = (size_t)imx_gguf_tensor_cols(item->source);
-    stage->source_row_bytes = (size_t)imx_type_row_bytes(item->source->type, stage->n_cols);
     stage->result_row_bytes = (size_t)imx_type_row_bytes(item->type, stage->n_cols);
-    assert(!item->is_copied && stage->encoder != NULL && stage->decode_source != NULL &&
-           stage->decode_result != NULL);
+    assert(!item->is_copied && stage->encoder != NULL && stage->decode_result != NULL);
     return gather_importance(stage, err);
 }
 

@@ -6,16 +6,21 @@
 // Only the hash of the source is not known before the end: it is zeros in both, and what a run that
 // was stopped between entering it and the rename has left there is not compared.
 //
-// Files grow in the order of the items, so how far a run came is a matter of lengths: an item is
-// there when the file reaches to the end of its padding, and the first that is not ends what is
-// kept, of its own and of later files. All files are opened, and the old content of all is checked
-// and cut, before the first byte is written: a partial file thus never holds tensors of a job other
-// than that of the files before it. Equal headers can belong to models that differ in their weights
-// alone, so the pipeline makes a row of every kept tensor again and compares it.
+// Written in the order of the items, files grow, and how far a run came is a matter of lengths: an
+// item is there when the file reaches to the end of its padding, and the first that is not ends
+// what is kept, of its own and of later files. All files are opened, and the old content of all is
+// checked and cut, before the first byte is written: a partial file thus never holds tensors of a
+// job other than that of the files before it. Equal headers can belong to models that differ in
+// their weights alone, so the pipeline makes a row of every kept tensor again and compares it.
+//
+// Written in any order, files have their full length from the start, most of it a hole, and what
+// has been written is for the caller to remember. The two must not take each other's files for
+// their own, which is why keys that tell them apart are in every header (quant/plan/model_keys.h).
 
 #include "quant/pipeline/output_files.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +28,7 @@
 #include "formats/memory.h"
 #include "formats/output_target.h"
 #include "formats/partial_file.h"
+#include "quant/pipeline/output_header.h"
 #include "quant/plan/model_keys.h"
 
 enum { HASH_LEN = 32, STRING_LENGTH_BYTES = 8 };
@@ -35,65 +41,15 @@ typedef struct output_file {
 
 struct imx_output_files {
     const imx_plan *plan;
+    imx_output_order order;
     output_file *files; // (plan->n_shards)
     size_t n_kept;
     size_t hash_offset; // of the hash's digits in the first file; 0 when it has none
 };
 
-// ---- headers -----------------------------------------------------------------------------------
-
-static imx_status set_split_keys(imx_gguf_builder *builder, const imx_plan *plan, size_t shard,
-                                 imx_error *err) {
-    if (plan->n_shards == 1) {
-        return IMX_OK;
-    }
-    assert(plan->n_shards <= UINT16_MAX);
-    IMX_TRY(imx_gguf_set_u16(builder, "split.no", (uint16_t)shard, err));
-    IMX_TRY(imx_gguf_set_u16(builder, "split.count", (uint16_t)plan->n_shards, err));
-    return imx_gguf_set_i32(builder, "split.tensors.count", (int32_t)plan->n_items, err);
-}
-
-static imx_status build_header(imx_output_files *files, size_t shard, imx_gguf_builder *builder,
-                               imx_error *err) {
-    const imx_plan *plan = files->plan;
-    const imx_plan_shard *range = &plan->shards[shard];
-    output_file *file = &files->files[shard];
-    IMX_TRY(set_split_keys(builder, plan, shard, err));
-    for (size_t i = 0; i < range->n_items; ++i) {
-        const imx_plan_item *item = &plan->items[range->first_item + i];
-        IMX_TRY(imx_gguf_add_tensor(builder, item->name, item->type, item->source->n_dims,
-                                    item->source->dims, err));
-    }
-    return imx_gguf_builder_header(builder, &file->header, &file->header_bytes, err);
-}
-
-// Files after the first have no keys but those that readers need to make sense of them.
-static imx_status build_later_header(imx_output_files *files, size_t shard, uint64_t alignment,
-                                     imx_error *err) {
-    imx_gguf_builder *builder;
-    imx_status status = imx_gguf_builder_new(&builder, err);
-    if (status == IMX_OK && alignment != IMX_GGUF_DEFAULT_ALIGNMENT) {
-        status = imx_gguf_set_u32(builder, "general.alignment", (uint32_t)alignment, err);
-    }
-    if (status == IMX_OK) {
-        status = build_header(files, shard, builder, err);
-    }
-    imx_gguf_builder_free(builder);
-    return status;
-}
-
-static imx_status build_headers(imx_output_files *files, imx_gguf_builder *builder,
-                                imx_error *err) {
-    const uint64_t alignment = imx_gguf_builder_alignment(builder);
-    IMX_TRY(build_header(files, 0, builder, err));
-    if (imx_gguf_builder_value_offset(builder, IMX_KEY_SOURCE_HASH, &files->hash_offset)) {
-        files->hash_offset += STRING_LENGTH_BYTES;
-        assert(files->hash_offset + HASH_LEN <= files->files[0].header_bytes);
-    }
-    for (size_t shard = 1; shard < files->plan->n_shards; ++shard) {
-        IMX_TRY(build_later_header(files, shard, alignment, err));
-    }
-    return IMX_OK;
+// Of a file when it is complete.
+static uint64_t file_bytes(const imx_output_files *files, size_t shard) {
+    return files->files[shard].header_bytes + files->plan->shards[shard].size_bytes;
 }
 
 // ---- what an earlier run has left --------------------------------------------------------------
@@ -117,9 +73,9 @@ static imx_status check_header(const imx_output_files *files, size_t shard, imx_
     }
     return is_same ? IMX_OK
                    : imx_fail(err, IMX_ERR_MISMATCH,
-                              "%s: was left by another job (other model, type, imatrix, options or "
-                              "version): repeat that one to finish it, or run without resuming "
-                              "to replace it",
+                              "%s: was left by another job (other model, type, imatrix, text, "
+                              "options or version): repeat that one to finish it, or run without "
+                              "resuming to replace it",
                               imx_partial_file_path(file->partial));
 }
 
@@ -142,18 +98,54 @@ static size_t count_kept(const imx_output_files *files, size_t shard, uint64_t *
     return n_kept;
 }
 
-// Cuts every file behind what is kept of it; files of which nothing is kept begin anew.
-static imx_status keep_finished(imx_output_files *files, bool resume, imx_error *err) {
-    const imx_plan *plan = files->plan;
-    for (size_t shard = 0; shard < plan->n_shards; ++shard) {
-        output_file *file = &files->files[shard];
-        uint64_t size_bytes = 0;
-        if (resume && files->n_kept == plan->shards[shard].first_item) {
-            files->n_kept += count_kept(files, shard, &size_bytes);
+// What is written in any order is there as a whole or not at all.
+static imx_status check_size(const imx_output_files *files, size_t shard, imx_error *err) {
+    const imx_partial_file *partial = files->files[shard].partial;
+    const uint64_t there = imx_partial_file_size(partial);
+    const uint64_t expected = file_bytes(files, shard);
+    if (there == expected) {
+        return IMX_OK;
+    }
+    return imx_fail(err, IMX_ERR_MISMATCH,
+                    "%s: has %" PRIu64 " bytes and an interrupted run would have left %" PRIu64
+                    ": run without resuming",
+                    imx_partial_file_path(partial), there, expected);
+}
+
+static imx_status check_left(const imx_output_files *files, imx_error *err) {
+    for (size_t shard = 0; shard < files->plan->n_shards; ++shard) {
+        IMX_TRY(check_header(files, shard, err));
+        if (files->order == IMX_OUTPUT_IN_ANY_ORDER) {
+            IMX_TRY(check_size(files, shard, err));
         }
-        IMX_TRY(imx_partial_file_cut(file->partial, size_bytes, err));
-        if (size_bytes == 0) {
-            IMX_TRY(imx_partial_file_append(file->partial, file->header, file->header_bytes, err));
+    }
+    return IMX_OK;
+}
+
+// The bytes to keep of a file. Where items come in order those that are there are counted.
+static uint64_t keep_items(imx_output_files *files, size_t shard) {
+    uint64_t size_bytes = 0;
+    if (files->order == IMX_OUTPUT_IN_ANY_ORDER) {
+        return file_bytes(files, shard);
+    }
+    if (files->n_kept == files->plan->shards[shard].first_item) {
+        files->n_kept += count_kept(files, shard, &size_bytes);
+    }
+    return size_bytes;
+}
+
+// Cuts every file behind what is kept of it; files of which nothing is kept begin anew.
+static imx_status begin_files(imx_output_files *files, bool resume, imx_error *err) {
+    for (size_t shard = 0; shard < files->plan->n_shards; ++shard) {
+        const output_file *file = &files->files[shard];
+        const uint64_t kept_bytes = resume ? keep_items(files, shard) : 0;
+        IMX_TRY(imx_partial_file_resize(file->partial, kept_bytes, err));
+        if (kept_bytes == 0) {
+            IMX_TRY(
+                imx_partial_file_write(file->partial, 0, file->header, file->header_bytes, err));
+        }
+        if (files->order == IMX_OUTPUT_IN_ANY_ORDER) {
+            IMX_TRY(imx_partial_file_resize(file->partial, file_bytes(files, shard), err));
         }
     }
     return IMX_OK;
@@ -161,17 +153,44 @@ static imx_status keep_finished(imx_output_files *files, bool resume, imx_error 
 
 // ---- opening -----------------------------------------------------------------------------------
 
-// The model would replace what it is made from.
-static imx_status refuse_source(const imx_gguf *source, const char *path, imx_error *err) {
-    struct stat target;
+static imx_status check_alignment(const imx_gguf_builder *builder, const imx_gguf *source,
+                                  imx_error *err) {
+    const uint64_t alignment = imx_gguf_builder_alignment(builder);
+    if (alignment == source->alignment) {
+        return IMX_OK;
+    }
+    return imx_fail(err, IMX_ERR_ARGUMENT,
+                    "the alignment of %s is %" PRIu64 " and cannot be changed to %" PRIu64,
+                    source->path, source->alignment, alignment);
+}
+
+static bool is_file_of(const imx_gguf *source, const struct stat *target) {
     struct stat file;
-    const bool exists = stat(path, &target) == 0;
-    for (size_t i = 0; exists && i < imx_gguf_n_files(source); ++i) {
-        if (stat(imx_gguf_file(source, i)->path, &file) == 0 && file.st_dev == target.st_dev &&
-            file.st_ino == target.st_ino) {
-            return imx_fail(err, IMX_ERR_ARGUMENT,
-                            "%s: is the source model; choose another name for the output", path);
+    for (size_t i = 0; i < imx_gguf_n_files(source); ++i) {
+        if (stat(imx_gguf_file(source, i)->path, &file) == 0 && file.st_dev == target->st_dev &&
+            file.st_ino == target->st_ino) {
+            return true;
         }
+    }
+    return false;
+}
+
+static imx_status check_target(const imx_output_files *files, const imx_gguf *source,
+                               const char *path, imx_error *err) {
+    struct stat target;
+    if (stat(path, &target) != 0) {
+        return IMX_OK; // a new file
+    }
+    if (is_file_of(source, &target)) {
+        return imx_fail(err, IMX_ERR_ARGUMENT,
+                        "%s: is the source model; choose another name for the output", path);
+    }
+    if (files->order == IMX_OUTPUT_IN_ANY_ORDER && !S_ISREG(target.st_mode) &&
+        !S_ISDIR(target.st_mode)) {
+        return imx_fail(err, IMX_ERR_ARGUMENT,
+                        "%s: is a pipe or device, and this model is not written from front to "
+                        "back; name a file",
+                        path);
     }
     return IMX_OK;
 }
@@ -179,7 +198,7 @@ static imx_status refuse_source(const imx_gguf *source, const char *path, imx_er
 static imx_status open_output_at(imx_output_files *files, size_t shard, const imx_gguf *source,
                                  const char *path, imx_error *err) {
     imx_partial_file **partial = &files->files[shard].partial;
-    IMX_TRY(refuse_source(source, path, err));
+    IMX_TRY(check_target(files, source, path, err));
     return imx_partial_file_open(partial, path, err);
 }
 
@@ -198,9 +217,9 @@ static imx_status open_output(imx_output_files *files, size_t shard, const imx_g
 
 // Bytes of all files when they are complete.
 static uint64_t total_bytes(const imx_output_files *files) {
-    uint64_t n_bytes = files->plan->size_bytes;
+    uint64_t n_bytes = 0;
     for (size_t shard = 0; shard < files->plan->n_shards; ++shard) {
-        n_bytes += files->files[shard].header_bytes;
+        n_bytes += file_bytes(files, shard);
     }
     return n_bytes;
 }
@@ -210,9 +229,23 @@ static imx_status check_space(const imx_output_files *files, const char *path, i
     const uint64_t needed = total_bytes(files);
     uint64_t there = 0;
     for (size_t shard = 0; shard < files->plan->n_shards; ++shard) {
-        there += imx_partial_file_size(files->files[shard].partial);
+        there += imx_partial_file_disk_bytes(files->files[shard].partial);
     }
     return imx_disk_space_check(path, needed > there ? needed - there : 0, err);
+}
+
+static imx_status build_headers(imx_output_files *files, imx_gguf_builder *builder,
+                                imx_error *err) {
+    for (size_t shard = 0; shard < files->plan->n_shards; ++shard) {
+        output_file *file = &files->files[shard];
+        IMX_TRY(imx_output_header_build(&file->header, &file->header_bytes, files->plan, shard,
+                                        builder, err));
+    }
+    if (imx_gguf_builder_value_offset(builder, IMX_KEY_SOURCE_HASH, &files->hash_offset)) {
+        files->hash_offset += STRING_LENGTH_BYTES;
+        assert(files->hash_offset + HASH_LEN <= files->files[0].header_bytes);
+    }
+    return IMX_OK;
 }
 
 // *out has the headers and no files yet.
@@ -237,23 +270,26 @@ imx_status imx_output_files_measure(uint64_t *n_bytes, const imx_plan *plan,
 
 static imx_status open_files(imx_output_files *files, const imx_gguf *source, const char *path,
                              bool resume, imx_error *err) {
-    const size_t n_shards = files->plan->n_shards;
-    for (size_t shard = 0; shard < n_shards; ++shard) {
+    for (size_t shard = 0; shard < files->plan->n_shards; ++shard) {
         IMX_TRY(open_output(files, shard, source, path, err));
     }
-    for (size_t shard = 0; resume && shard < n_shards; ++shard) {
-        IMX_TRY(check_header(files, shard, err));
+    if (resume) {
+        IMX_TRY(check_left(files, err));
     }
     IMX_TRY(check_space(files, path, err));
-    return keep_finished(files, resume, err);
+    return begin_files(files, resume, err);
 }
 
 imx_status imx_output_files_open(imx_output_files **out, const imx_plan *plan,
                                  const imx_gguf *source, imx_gguf_builder *builder,
-                                 const char *path, bool resume, imx_error *err) {
+                                 const char *path, imx_output_order order, bool resume,
+                                 imx_error *err) {
     imx_output_files *files;
+    *out = NULL;
+    IMX_TRY(check_alignment(builder, source, err));
     imx_status status = prepare(&files, plan, builder, err);
     if (status == IMX_OK) {
+        files->order = order;
         status = open_files(files, source, path, resume, err);
     }
     if (status != IMX_OK) {
@@ -270,41 +306,60 @@ size_t imx_output_files_n_kept(const imx_output_files *files) {
     return files->n_kept;
 }
 
-imx_status imx_output_files_check_kept(const imx_output_files *files, size_t i, size_t shard,
-                                       const void *data, size_t size_bytes, imx_error *err) {
-    const output_file *file = &files->files[shard];
-    const imx_plan_item *item = &files->plan->items[i];
+static size_t shard_of(const imx_plan *plan, size_t i) {
+    size_t shard = 0;
+    while (i - plan->shards[shard].first_item >= plan->shards[shard].n_items) {
+        ++shard;
+    }
+    return shard;
+}
+
+// Where byte `offset` of item i stands in *file.
+static uint64_t find_place(const imx_output_files *files, size_t i, uint64_t offset,
+                           const output_file **file) {
+    *file = &files->files[shard_of(files->plan, i)];
+    return (*file)->header_bytes + files->plan->items[i].offset + offset;
+}
+
+imx_status imx_output_files_check_kept(const imx_output_files *files, size_t i, const void *data,
+                                       size_t size_bytes, imx_error *err) {
+    const output_file *file;
+    const uint64_t place = find_place(files, i, 0, &file);
     bool is_same;
-    assert(i < files->n_kept && size_bytes <= item->size_bytes);
-    IMX_TRY(imx_partial_file_compare(file->partial, file->header_bytes + item->offset, data,
-                                     size_bytes, &is_same, err));
+    assert(i < files->n_kept && size_bytes <= files->plan->items[i].size_bytes);
+    IMX_TRY(imx_partial_file_compare(file->partial, place, data, size_bytes, &is_same, err));
     return is_same ? IMX_OK
                    : imx_fail(err, IMX_ERR_MISMATCH,
                               "%s: tensor %s in it comes from other weights or statistics: run "
                               "without resuming to replace it",
-                              imx_partial_file_path(file->partial), item->name);
+                              imx_partial_file_path(file->partial), files->plan->items[i].name);
 }
 
-imx_status imx_output_files_append(imx_output_files *files, size_t shard, const void *data,
-                                   size_t size_bytes, imx_error *err) {
-    return imx_partial_file_append(files->files[shard].partial, data, size_bytes, err);
+imx_status imx_output_files_write(imx_output_files *files, size_t i, uint64_t offset,
+                                  const void *data, size_t size_bytes, imx_error *err) {
+    const output_file *file;
+    const uint64_t place = find_place(files, i, offset, &file);
+    return imx_partial_file_write(file->partial, place, data, size_bytes, err);
+}
+
+imx_status imx_output_files_sync(imx_output_files *files, imx_error *err) {
+    for (size_t shard = 0; shard < files->plan->n_shards; ++shard) {
+        IMX_TRY(imx_partial_file_sync(files->files[shard].partial, err));
+    }
+    return IMX_OK;
 }
 
 // Data first: nobody will find the hash of a source over weights that never reached the disk.
 static imx_status complete(imx_output_files *files, const char *source_hash, imx_error *err) {
     imx_partial_file *first = files->files[0].partial;
-    for (size_t shard = 0; shard < files->plan->n_shards; ++shard) {
-        const output_file *file = &files->files[shard];
-        assert(imx_partial_file_size(file->partial) ==
-               file->header_bytes + files->plan->shards[shard].size_bytes);
-        IMX_TRY(imx_partial_file_sync(file->partial, err));
-    }
-    if (files->hash_offset > 0) {
-        IMX_TRY(imx_partial_file_patch(first, files->hash_offset, source_hash, HASH_LEN, err));
+    IMX_TRY(imx_output_files_sync(files, err));
+    if (files->hash_offset > 0 && !imx_partial_file_is_special(first)) {
+        IMX_TRY(imx_partial_file_write(first, files->hash_offset, source_hash, HASH_LEN, err));
         IMX_TRY(imx_partial_file_sync(first, err));
     }
     for (size_t shard = 0; shard < files->plan->n_shards; ++shard) {
         imx_partial_file *partial = files->files[shard].partial;
+        assert(imx_partial_file_size(partial) == file_bytes(files, shard));
         files->files[shard].partial = NULL;
         IMX_TRY(imx_partial_file_commit(partial, err));
     }

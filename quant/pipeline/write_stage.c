@@ -34,10 +34,11 @@ struct imx_write_stage {
 
 static imx_status write_job(imx_output_files *files, const imx_write_job *job, imx_error *err) {
     static const uint8_t zeros[4096];
-    IMX_TRY(imx_output_files_append(files, job->shard, job->data, job->size_bytes, err));
+    const uint64_t end = job->offset + job->size_bytes + job->n_zeros;
+    IMX_TRY(imx_output_files_write(files, job->item, job->offset, job->data, job->size_bytes, err));
     for (size_t left = job->n_zeros; left > 0;) {
         const size_t n = left < sizeof zeros ? left : sizeof zeros;
-        IMX_TRY(imx_output_files_append(files, job->shard, zeros, n, err));
+        IMX_TRY(imx_output_files_write(files, job->item, end - left, zeros, n, err));
         left -= n;
     }
     return IMX_OK;

@@ -14,9 +14,10 @@
 
 typedef struct imx_write_stage imx_write_stage;
 
-// What to append to a shard: bytes, then zeros.
+// What to write of an item: bytes, then zeros.
 typedef struct imx_write_job {
-    size_t shard;
+    size_t item;      // of the plan
+    uint64_t offset;  // within the item
     const void *data; // (size_bytes); the buffer of its turn, or what outlives the stage
     size_t size_bytes;
     size_t n_zeros;

@@ -33,6 +33,11 @@ static const char *const weighting_names[IMX_WEIGHTING_COUNT] = {
     [IMX_WEIGHTING_SQRT] = "sqrt",
 };
 
+static const char *const inputs_names[IMX_INPUTS_COUNT] = {
+    [IMX_INPUTS_ORIGINAL] = "original",
+    [IMX_INPUTS_QUANTIZED] = "quantized",
+};
+
 // ---- keys of the source ------------------------------------------------------------------------
 
 static bool starts_with(imx_str key, const char *prefix) {
@@ -130,28 +135,49 @@ static uint32_t count_entries(const imx_plan_options *options) {
     return n;
 }
 
+static imx_status set_optional_str(imx_gguf_builder *builder, const char *key, const char *value,
+                                   imx_error *err) {
+    return value != NULL ? imx_gguf_set_str(builder, key, value, err) : IMX_OK;
+}
+
 // llama-quantize's keys, with base names instead of paths, and the hash.
 static imx_status set_imatrix_keys(imx_gguf_builder *builder, const imx_plan_options *plan_options,
                                    const imx_key_options *options, imx_error *err) {
     const imx_imatrix *imatrix = plan_options->imatrix;
+    const imx_calibration_keys *calibration = options->calibration;
+    const char *dataset = imatrix->n_datasets > 0 ? imx_base_name(imatrix->datasets[0]) : NULL;
+    uint32_t n_chunks = imatrix->chunk_count;
+    if (calibration != NULL) {
+        dataset = calibration->n_texts > 0 ? calibration->texts[0] : NULL;
+        n_chunks = calibration->n_chunks;
+    }
     IMX_TRY(imx_gguf_set_u32(builder, "quantize.imatrix.entries_count", count_entries(plan_options),
                              err));
     if (options->hide_imatrix) {
         return IMX_OK;
     }
-    IMX_TRY(imx_gguf_set_str(builder, "quantize.imatrix.file", options->imatrix_name, err));
-    if (imatrix->n_datasets > 0) {
-        IMX_TRY(imx_gguf_set_str(builder, "quantize.imatrix.dataset",
-                                 imx_base_name(imatrix->datasets[0]), err));
+    IMX_TRY(set_optional_str(builder, "quantize.imatrix.file", options->imatrix_name, err));
+    IMX_TRY(set_optional_str(builder, "quantize.imatrix.dataset", dataset, err));
+    if (n_chunks > 0) {
+        IMX_TRY(imx_gguf_set_u32(builder, "quantize.imatrix.chunks_count", n_chunks, err));
     }
-    if (imatrix->chunk_count > 0) {
-        IMX_TRY(
-            imx_gguf_set_u32(builder, "quantize.imatrix.chunks_count", imatrix->chunk_count, err));
+    return set_optional_str(builder, "imatrix.quantize.imatrix_hash", options->imatrix_hash, err);
+}
+
+#define CALIBRATION "imatrix.quantize.calibration."
+
+static imx_status set_calibration_keys(imx_gguf_builder *builder, const imx_key_options *options,
+                                       imx_error *err) {
+    const imx_calibration_keys *keys = options->calibration;
+    IMX_TRY(imx_gguf_set_str(builder, CALIBRATION "inputs", inputs_names[keys->inputs], err));
+    IMX_TRY(imx_gguf_set_bool(builder, CALIBRATION "process_output", keys->process_output, err));
+    if (options->hide_imatrix) {
+        return IMX_OK;
     }
-    return options->imatrix_hash == NULL
-               ? IMX_OK
-               : imx_gguf_set_str(builder, "imatrix.quantize.imatrix_hash", options->imatrix_hash,
-                                  err);
+    IMX_TRY(imx_gguf_set_str_array(builder, CALIBRATION "texts", keys->texts, keys->n_texts, err));
+    IMX_TRY(imx_gguf_set_str_array(builder, CALIBRATION "text_hashes", keys->text_hashes,
+                                   keys->n_texts, err));
+    return imx_gguf_set_u64(builder, CALIBRATION "n_tokens", keys->n_tokens, err);
 }
 
 static bool feeds_back(const imx_plan *plan) {
@@ -226,6 +252,9 @@ static imx_status set_origin(imx_gguf_builder *builder, const imx_plan *plan,
     if (plan_options->imatrix != NULL) {
         IMX_TRY(set_imatrix_keys(builder, plan_options, options, err));
         IMX_TRY(set_statistics_keys(builder, plan, err));
+    }
+    if (options->calibration != NULL) {
+        IMX_TRY(set_calibration_keys(builder, options, err));
     }
     return plan_options->n_overrides > 0 ? set_tensor_types(builder, plan_options, err) : IMX_OK;
 }

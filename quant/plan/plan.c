@@ -155,7 +155,7 @@ static imx_status plan_item(imx_plan *plan, size_t i, const imx_plan_facts *fact
                         imx_layer_of(item->source->name) >= 0;
     IMX_TRY(check_source(item, options->allow_requantize, path, err));
     item->feeds_back = !options->ignore_products && item->statistics != NULL &&
-                       imx_encoder_of(item->type)->feeds_back &&
+                       imx_encoder_of(item->type)->runs != NULL &&
                        imx_has_products(item->statistics, item->source);
     return check_statistics(item, options->missing, err);
 }

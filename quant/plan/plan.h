@@ -37,6 +37,8 @@ typedef enum imx_missing {
 typedef struct imx_plan_options {
     const imx_recipe *recipe;           // required
     const imx_imatrix *imatrix;         // NULL without one
+    bool statistics_follow;             // its entries are announced only: their values come before
+                                        // a tensor is encoded and are not looked at here
     bool pure;                          // every quantizable tensor gets the recipe's default type
     bool leave_output;                  // output.weight keeps its type
     bool allow_requantize;              // quantized sources are decoded and coded again
@@ -76,7 +78,8 @@ typedef struct imx_plan_item {
                            // the imatrix has nothing for it though it could
     bool feeds_back;       // the statistics hold products of inputs and the type can use them
     uint32_t prior_tokens; // of the options
-    uint64_t n_starved;    // experts of the tensor that saw fewer tokens than that
+    uint64_t n_starved;    // experts of the tensor that saw fewer tokens than that; 0 where that
+                           // is not known yet
 } imx_plan_item;
 
 // A file to write: a run of items.

@@ -50,11 +50,13 @@ imx_status imx_plan_find_statistics(imx_plan_item *item, const imx_plan_options 
         }
         entry = NULL; // columns are looked up, not multiplied, unless it is the head
     }
-    if (entry != NULL && imx_count_matrices_unseen(entry) < entry->n_mats) {
+    const bool follows = options->statistics_follow;
+    if (entry != NULL && (follows || imx_count_matrices_unseen(entry) < entry->n_mats)) {
         item->statistics = entry;
         item->prior_tokens = options->prior_tokens;
-        item->n_starved =
-            entry->n_mats > 1 ? imx_count_matrices_below(entry, options->prior_tokens) : 0;
+        item->n_starved = entry->n_mats > 1 && !follows
+                              ? imx_count_matrices_below(entry, options->prior_tokens)
+                              : 0;
     }
     item->lacks_statistics = item->statistics == NULL && imx_layer_of(tensor->name) >= 0;
     return IMX_OK;

@@ -12,14 +12,8 @@
 #include "formats/error.h"
 #include "formats/importance.h"
 #include "quant/encode/encoder.h"
-
-// How far the covariance C of a text is believed: H = (1 - s) C + s diag(C) + t mean(diag C) I.
-typedef struct imx_belief {
-    double shrinkage; // s, 0..1
-    double damping;   // t, > 0
-} imx_belief;
-
-typedef enum imx_covariance_part { IMX_PART_FITTED, IMX_PART_ALL } imx_covariance_part;
+#include "quant/encode/run_metric.h"
+#include "quant/solver/covariance_row.h"
 
 // Of one input, under one belief; serves all matrices and types that share the input.
 typedef struct imx_solver imx_solver;
@@ -39,8 +33,9 @@ enum { IMX_SOLVER_ROWS = 64 }; // that are worth a product
 
 // Encodes `n_rows` (at most IMX_SOLVER_ROWS) rows of x (n_rows, n_cols) into `blocks` (n_rows, row
 // bytes) with an encoder that has runs. `room` is imx_solver_thread_bytes bytes, aligned to 64, of
-// the calling thread. Rows are independent: how they are spread over calls does not show in their
-// bytes. IMX_ERR_MEMORY only.
+// the calling thread. The same call gives the same bytes, whatever n_threads opened the solver; but
+// products are made of the rows of a call together, so that with other rows beside it a row may get
+// other bytes. IMX_ERR_MEMORY only.
 imx_status imx_solver_encode(const imx_solver *solver, const imx_encoder *encoder, const float *x,
                              size_t n_rows, const imx_importance *importance,
                              const imx_encode_options *options, uint8_t *blocks, void *room);

@@ -134,6 +134,48 @@ static void test_round_trip(void **state) {
     unlink(path);
 }
 
+// Entries that are there already are filled in where they lie, others stay as they are; one of
+// another shape is of another model.
+static void test_into_announced_entries(void **state) {
+    (void)state;
+    run written = make_run();
+    run read = begin_run();
+    imx_imatrix *imatrix = read.checkpoint.imatrix;
+    imx_imatrix_entry *entry;
+    imx_error err;
+    bool found;
+    static const struct {
+        const char *name;
+        uint64_t n_cols, n_mats;
+    } announced[] = {{"blk.0.ffn_down.weight", 5, 1},
+                     {"blk.0.ffn_up_exps.weight", 3, 4},
+                     {"blk.1.ffn_down.weight", 5, 1}};
+    for (size_t i = 0; i < 3; ++i) {
+        assert_int_equal(imx_imatrix_add(imatrix, announced[i].name, announced[i].n_cols,
+                                         announced[i].n_mats, true, &entry, &err),
+                         IMX_OK);
+    }
+    const imx_imatrix_entry *entries = imatrix->entries;
+    const double *sums = entries[0].in_sum2;
+    write_run(&written);
+    assert_int_equal(read_run(&read, &found, &err), IMX_OK);
+    assert_ptr_equal(imatrix->entries, entries);
+    assert_ptr_equal(imatrix->entries[0].in_sum2, sums);
+    for (size_t i = 0; i < 2; ++i) {
+        assert_same_entry(&entries[i], &written.checkpoint.imatrix->entries[i]);
+    }
+    assert_true(entries[2].counts[0] == 0);
+    end_run(&read);
+    read = begin_run();
+    assert_int_equal(
+        imx_imatrix_add(read.checkpoint.imatrix, announced[0].name, 6, 1, true, &entry, &err),
+        IMX_OK);
+    assert_int_equal(read_run(&read, &found, &err), IMX_ERR_FORMAT);
+    end_run(&read);
+    end_run(&written);
+    unlink(path);
+}
+
 static void test_none(void **state) {
     (void)state;
     run r = begin_run();
@@ -261,11 +303,9 @@ static void test_full_disk_keeps_the_last(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_none),
-        cmocka_unit_test(test_other_runs),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_full_disk_keeps_the_last),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_into_announced_entries),
+        cmocka_unit_test(test_none),       cmocka_unit_test(test_other_runs),
+        cmocka_unit_test(test_damage),     cmocka_unit_test(test_full_disk_keeps_the_last),
     };
     signal(SIGXFSZ, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "calib/forward/walk.h"
 #include "calib/statistics/collect_plan.h"
 #include "formats/importance.h"
 #include "tiny_model.h"
@@ -113,6 +114,41 @@ static void test_demands_count(void **state) {
     assert_true(make_plan(demand).memory_bytes > plain);
 }
 
+// What is wanted comes before the stream, and before reading ahead; it may get less.
+static void test_what_is_wanted(void **state) {
+    (void)state;
+    enum { WANTED = 7000 };
+    const uint64_t plain = make_plan(make_demand(0)).memory_bytes;
+    imx_collect_demand demand = make_demand(0);
+    demand.wanted_bytes = WANTED;
+    assert_int_equal(make_plan(demand).granted_bytes, WANTED);
+    assert_int_equal(make_plan(demand).memory_bytes, plain + WANTED);
+    demand.limit_bytes = plain + WANTED;
+    assert_int_equal(make_plan(demand).scratch_bytes, 0);
+    assert_false(make_plan(demand).read_ahead);
+    --demand.limit_bytes;
+    assert_int_equal(make_plan(demand).granted_bytes, WANTED);
+    assert_int_equal(make_plan(demand).scratch_bytes, shared.stream_bytes);
+    demand.may_use_scratch = false;
+    assert_int_equal(make_plan(demand).granted_bytes, WANTED - 1);
+    demand.limit_bytes = plain;
+    assert_int_equal(make_plan(demand).granted_bytes, 0);
+}
+
+// A layer that is passed twice needs a block once more.
+static void test_what_a_hook_takes(void **state) {
+    (void)state;
+    enum { EXTRA = 1 << 20 };
+    const uint64_t plain = make_plan(make_demand(0)).memory_bytes;
+    const uint64_t block_bytes = imx_walk_block_rows(shared.model, &shared.corpus) *
+                                 imx_model_n_embd(shared.model) * sizeof(float);
+    imx_collect_demand demand = make_demand(0);
+    demand.passes_twice = true;
+    assert_int_equal(make_plan(demand).memory_bytes, plain + block_bytes);
+    demand.extra_bytes = EXTRA;
+    assert_int_equal(make_plan(demand).memory_bytes, plain + block_bytes + EXTRA);
+}
+
 static int open_shared(void **state) {
     (void)state;
     shared.model = tiny_open(&tiny_default);
@@ -134,6 +170,8 @@ int main(void) {
         cmocka_unit_test(test_memory_shrinks_in_order),
         cmocka_unit_test(test_without_a_file),
         cmocka_unit_test(test_demands_count),
+        cmocka_unit_test(test_what_is_wanted),
+        cmocka_unit_test(test_what_a_hook_takes),
     };
     return cmocka_run_group_tests(tests, open_shared, close_shared);
 }

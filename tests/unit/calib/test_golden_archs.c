@@ -27,6 +27,7 @@
 #include "calib/forward/trace.h"
 #include "calib/model/arch.h"
 #include "calib/model/model.h"
+#include "calib/statistics/collect.h"
 #include "golden_models.h"
 #include "golden_values.h"
 
@@ -48,6 +49,21 @@ static imx_status open_golden(imx_model **out, const golden_model *model, const 
     return status;
 }
 
+// What is announced is what the walk has shown.
+static void check_announced(const imx_model *model, const imx_imatrix *shown) {
+    imx_imatrix *announced;
+    imx_error err;
+    assert_int_equal(imx_imatrix_new(&announced, &err), IMX_OK);
+    assert_int_equal(imx_collect_announce(announced, model, true, &err), IMX_OK);
+    assert_int_equal(announced->n_entries, shown->n_entries);
+    for (size_t i = 0; i < announced->n_entries; ++i) {
+        assert_string_equal(announced->entries[i].name, shown->entries[i].name);
+        assert_int_equal(announced->entries[i].n_cols, shown->entries[i].n_cols);
+        assert_int_equal(announced->entries[i].n_mats, shown->entries[i].n_mats);
+    }
+    imx_imatrix_free(announced);
+}
+
 static imx_trace run_golden(const golden_model *model) {
     int32_t tokens[GOLDEN_MAX_TOKENS];
     const size_t n_tokens = golden_tokens(model, tokens);
@@ -58,6 +74,7 @@ static imx_trace run_golden(const golden_model *model) {
         fail_msg("%s: %s", model->name, err.message);
     }
     assert_int_equal(imx_trace_run(&trace, opened, tokens, n_tokens, 1, NULL, &err), IMX_OK);
+    check_announced(opened, trace.products);
     imx_model_close(opened);
     return trace;
 }

@@ -14,7 +14,9 @@
 
 #include <cmocka.h>
 
+#include "calib/forward/walk.h"
 #include "calib/statistics/collect.h"
+#include "calib/statistics/input_sums.h"
 #include "formats/imatrix_covariance.h"
 #include "tiny_model.h"
 
@@ -166,12 +168,66 @@ static void test_stopped_and_resumed(void **state) {
     imx_model_close(model);
 }
 
+// ---- announced entries -------------------------------------------------------------------------
+
+static imx_status add_to_sums(void *context, const imx_walk_input *input, imx_error *err) {
+    return imx_input_sums_add(context, input, err);
+}
+
+// Entries that were announced are those that a collection adds, with the same sums, and stay where
+// they are while a walk fills them.
+static void check_announced(const tiny_model *spec, bool process_output) {
+    imx_model *model = tiny_open(spec);
+    imx_corpus corpus = tiny_corpus(N_TOKENS, N_CTX, spec->n_vocab);
+    imx_imatrix *announced, *collected;
+    imx_collect_result result;
+    imx_error err;
+    assert_int_equal(imx_imatrix_new(&announced, &err), IMX_OK);
+    assert_int_equal(imx_collect_announce(announced, model, process_output, &err), IMX_OK);
+    const imx_imatrix_entry *entries = announced->entries;
+    const size_t n_entries = announced->n_entries;
+    imx_input_sums sums = {.imatrix = announced, .corpus = &corpus, .n_threads = 1};
+    assert_int_equal(imx_input_sums_open(&sums, &err), IMX_OK);
+    const imx_walk_hook hook = {.on_input = add_to_sums, .context = &sums};
+    const imx_walk_options walk_options = {
+        .n_threads = 1, .head_input_to_hook = process_output, .hook = &hook};
+    assert_int_equal(imx_walk_run(model, &corpus, &walk_options, NULL, &err), IMX_OK);
+    imx_input_sums_close(&sums);
+    assert_ptr_equal(announced->entries, entries);
+    assert_int_equal(announced->n_entries, n_entries);
+
+    const imx_collect_options options = {.n_threads = 1, .process_output = process_output};
+    assert_int_equal(imx_collect(&collected, model, &corpus, &options, &result, &err), IMX_OK);
+    assert_int_equal(collected->n_entries, n_entries);
+    for (size_t i = 0; i < n_entries; ++i) {
+        const imx_imatrix_entry *entry = &collected->entries[i];
+        assert_string_equal(entry->name, entries[i].name);
+        assert_int_equal(entry->n_mats, entries[i].n_mats);
+        assert_memory_equal(entry->in_sum2, entries[i].in_sum2,
+                            entry->n_mats * entry->n_cols * sizeof(double));
+    }
+    imx_imatrix_free(collected);
+    imx_imatrix_free(announced);
+    tiny_corpus_free(&corpus);
+    imx_model_close(model);
+}
+
+static void test_announced_entries(void **state) {
+    (void)state;
+    tiny_model spec = wide_model();
+    check_announced(&spec, false);
+    check_announced(&spec, true);
+    spec.has_output = false;
+    spec.n_experts = 4;
+    spec.n_experts_used = 2;
+    check_announced(&spec, true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_who_shares),
-        cmocka_unit_test(test_experts),
-        cmocka_unit_test(test_chunk_is_left_out),
-        cmocka_unit_test(test_stopped_and_resumed),
+        cmocka_unit_test(test_who_shares),        cmocka_unit_test(test_experts),
+        cmocka_unit_test(test_chunk_is_left_out), cmocka_unit_test(test_stopped_and_resumed),
+        cmocka_unit_test(test_announced_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

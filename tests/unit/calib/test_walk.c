@@ -259,7 +259,7 @@ static void check_pieces(const char *scratch_beside) {
     float *wanted = walk_hidden(model, &corpus, 1);
     imx_residual_stream *stream = open_stream(model, &corpus, scratch_beside);
     pacemaker p = {.next = {0, 0}};
-    const imx_walk_hook hook = {ignore_input, note_place, &p};
+    const imx_walk_hook hook = {.on_input = ignore_input, .on_block = note_place, .context = &p};
     const imx_progress progress = {stop_after_one_block, &p};
     imx_status status = IMX_ERR_INTERRUPTED;
     size_t n_walks = 0;

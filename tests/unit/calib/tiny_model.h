@@ -14,10 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../random_values.h"
 #include "calib/model/model.h"
 #include "calib/text/corpus.h"
+#include "formats/blocks.h"
 #include "formats/gguf.h"
-#include "../random_values.h"
+#include "formats/half.h"
 
 enum { TINY_MAX_TENSORS = 128, TINY_MAX_NAME = 64 };
 
@@ -36,6 +38,7 @@ typedef struct tiny_model {
     const char *added;    // a tensor of one row nobody asked for
     const char *poisoned; // a tensor whose first value is infinite
     const char *zeroed;   // a tensor of zeros
+    bool is_quantized;    // matrices are Q4_0; their rows must be whole blocks
     void (*list_tensors)(struct tiny_writer *w);                       // NULL: those of a Llama
     imx_status (*add_keys)(imx_gguf_builder *builder, imx_error *err); // NULL: no more keys
 } tiny_model;
@@ -146,6 +149,10 @@ static inline void tiny_list_tensors(tiny_writer *w) {
     }
 }
 
+static inline imx_type tiny_type(const tiny_model *model, const tiny_tensor *tensor) {
+    return model->is_quantized && tensor->dims[1] > 1 ? IMX_TYPE_Q4_0 : IMX_TYPE_F32;
+}
+
 static inline imx_status tiny_set_u32(imx_gguf_builder *builder, const tiny_model *model,
                                       const char *suffix, uint32_t value, imx_error *err) {
     char key[128];
@@ -174,7 +181,8 @@ static inline imx_status tiny_build_header(imx_gguf_builder *builder, const tiny
     for (size_t i = 0; i < w->n; ++i) {
         const uint64_t *dims = w->tensors[i].dims;
         const uint32_t n_dims = dims[2] > 1 ? 3 : dims[1] > 1 ? 2 : 1;
-        IMX_TRY(imx_gguf_add_tensor(builder, w->tensors[i].name, IMX_TYPE_F32, n_dims, dims, err));
+        IMX_TRY(imx_gguf_add_tensor(builder, w->tensors[i].name, tiny_type(m, &w->tensors[i]),
+                                    n_dims, dims, err));
     }
     return IMX_OK;
 }
@@ -202,14 +210,36 @@ static inline void tiny_fill_tensor(const tiny_model *m, const tiny_tensor *tens
     }
 }
 
+// Blocks of Q4_0 in place of the values, after the plain rule; returns their bytes.
+static inline size_t tiny_quantize(float *values, size_t n) {
+    imx_block_q4_0 *blocks = (imx_block_q4_0 *)values;
+    for (size_t b = 0; b < n / IMX_BLOCK_LEN; ++b) {
+        const float *x = values + b * IMX_BLOCK_LEN;
+        imx_block_q4_0 block = {0};
+        float most = 0;
+        for (size_t i = 0; i < IMX_BLOCK_LEN; ++i) {
+            most = fmaxf(most, fabsf(x[i]));
+        }
+        block.d = imx_f16_from_f32(most / 7);
+        for (size_t i = 0; i < IMX_BLOCK_LEN; ++i) {
+            const int q = (int)lrintf(x[i] * 7 / most) + 8;
+            block.qs[i % 16] |= (uint8_t)(i < 16 ? q : q << 4);
+        }
+        memcpy(&blocks[b], &block, sizeof block);
+    }
+    return n / IMX_BLOCK_LEN * sizeof *blocks;
+}
+
 static inline void tiny_write_data(FILE *file, const tiny_writer *w) {
     static const uint8_t padding[IMX_GGUF_DEFAULT_ALIGNMENT];
     for (size_t i = 0; i < w->n; ++i) {
         const size_t n = tiny_tensor_values(&w->tensors[i]);
-        const size_t n_over = n * sizeof(float) % sizeof padding;
+        const bool is_quantized = tiny_type(w->model, &w->tensors[i]) == IMX_TYPE_Q4_0;
         float *values = malloc(n * sizeof *values);
         tiny_fill_tensor(w->model, &w->tensors[i], values, w->model->seed * 1000 + i);
-        fwrite(values, sizeof *values, n, file);
+        const size_t n_bytes = is_quantized ? tiny_quantize(values, n) : n * sizeof *values;
+        const size_t n_over = n_bytes % sizeof padding;
+        fwrite(values, 1, n_bytes, file);
         fwrite(padding, 1, n_over > 0 ? sizeof padding - n_over : 0, file);
         free(values);
     }

@@ -72,13 +72,44 @@ static void test_what_is_left_is_found(void **state) {
     assert_true(is_equal);
     assert_int_equal(imx_partial_file_compare(file, 6, "tensqr", 6, &is_equal, NULL), IMX_OK);
     assert_false(is_equal);
-    assert_int_equal(imx_partial_file_cut(file, 14, NULL), IMX_OK);
+    assert_int_equal(imx_partial_file_resize(file, 14, NULL), IMX_OK);
     append_text(file, "whole again");
-    assert_int_equal(imx_partial_file_patch(file, 0, "W", 1, NULL), IMX_OK);
+    assert_int_equal(imx_partial_file_write(file, 0, "W", 1, NULL), IMX_OK);
     append_text(file, ".");
     commit(file);
     assert_content("model", "Whole tensor, whole again.");
     assert_n_files(1);
+}
+
+// Pieces in any order, with a gap that stays.
+static void test_holes(void **state) {
+    (void)state;
+    enum { N = 1 << 20 };
+    bool is_equal;
+    uint8_t *expected = calloc(N, 1);
+    imx_partial_file *file = open_file("model");
+    assert_false(imx_partial_file_is_special(file));
+    assert_int_equal(imx_partial_file_write(file, N - 4, "last", 4, NULL), IMX_OK);
+    assert_int_equal(imx_partial_file_size(file), N);
+    assert_int_equal(imx_partial_file_write(file, 9, "second", 6, NULL), IMX_OK);
+    assert_int_equal(imx_partial_file_write(file, 2, "first", 5, NULL), IMX_OK);
+    assert_int_equal(imx_partial_file_size(file), N);
+    memcpy(expected + 2, "first", 5);
+    memcpy(expected + 9, "second", 6);
+    memcpy(expected + N - 4, "last", 4);
+    assert_int_equal(imx_partial_file_compare(file, 0, expected, N, &is_equal, NULL), IMX_OK);
+    assert_true(is_equal);
+    assert_true(imx_partial_file_disk_bytes(file) < N);
+    imx_partial_file_close(file);
+
+    file = open_file("model");
+    assert_int_equal(imx_partial_file_resize(file, 4, NULL), IMX_OK);
+    assert_int_equal(imx_partial_file_resize(file, N, NULL), IMX_OK);
+    memset(expected + 4, 0, N - 4);
+    assert_int_equal(imx_partial_file_compare(file, 0, expected, N, &is_equal, NULL), IMX_OK);
+    assert_true(is_equal);
+    imx_partial_file_discard(file);
+    free(expected);
 }
 
 // Differences in any part of long content.
@@ -87,7 +118,7 @@ static void test_compare(void **state) {
     enum { N = 3 * 4096 + 5 };
     uint8_t *bytes = calloc(N, 1);
     imx_partial_file *file = open_file("model");
-    assert_int_equal(imx_partial_file_append(file, bytes, N, NULL), IMX_OK);
+    assert_int_equal(imx_partial_file_write(file, 0, bytes, N, NULL), IMX_OK);
     for (size_t i = 0; i < N; i += 2048) {
         bool is_equal;
         bytes[i] = 1;
@@ -167,7 +198,11 @@ static void test_special_files(void **state) {
     snprintf(path, sizeof path, "/dev/fd/%d", ends[1]);
     imx_partial_file *file = open_file(path);
     append_text(file, "piped");
-    assert_int_equal(imx_partial_file_patch(file, 0, "P", 1, NULL), IMX_OK);
+    assert_true(imx_partial_file_is_special(file));
+    assert_int_equal(imx_partial_file_write(file, 0, "P", 1, NULL), IMX_ERR_IO);
+    assert_int_equal(imx_partial_file_write(file, 6, "P", 1, NULL), IMX_ERR_IO);
+    assert_int_equal(imx_partial_file_resize(file, 6, NULL), IMX_ERR_IO);
+    assert_int_equal(imx_partial_file_resize(file, 5, NULL), IMX_OK);
     commit(file);
     assert_int_equal(read(ends[0], buffer, sizeof buffer), 5);
     assert_string_equal(buffer, "piped");
@@ -176,7 +211,7 @@ static void test_special_files(void **state) {
 
     file = open_file("/dev/full");
     imx_error err = {0};
-    assert_int_equal(imx_partial_file_append(file, "no room", 7, &err), IMX_ERR_IO);
+    assert_int_equal(imx_partial_file_write(file, 0, "no room", 7, &err), IMX_ERR_IO);
     imx_partial_file_discard(file);
     assert_int_equal(access("/dev/full", F_OK), 0);
     assert_n_files(0);
@@ -198,6 +233,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_the_name_comes_last),
         TEST(test_what_is_left_is_found),
+        TEST(test_holes),
         TEST(test_compare),
         TEST(test_empty_files_do_not_stay),
         TEST(test_one_at_a_time),

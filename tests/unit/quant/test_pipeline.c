@@ -151,7 +151,7 @@ static void each_matrix_has_its_products(void **state) {
         for (size_t j = 0; j < 256; ++j) {
             entry->in_sum2[mat * 256 + j] = counts[mat] * (double)products[j * (j + 3) / 2];
         }
-        imx_run_metric_init(&metrics[mat], products);
+        imx_run_metric_init(&metrics[mat], products, imx_run_belief);
     }
     assert_int_equal(run(&f, "Q3_K_S", &(imx_pipeline_options){.n_threads = 2}, NULL, NULL),
                      IMX_OK);

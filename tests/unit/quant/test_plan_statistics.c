@@ -143,12 +143,45 @@ static void starved_experts_are_counted(void **state) {
     model_close(model);
 }
 
+// Announced entries count as what they will be.
+static void statistics_may_follow(void **state) {
+    (void)state;
+    model_fixture *model = model_open("llama", (model_numbers){1, 8, 8, 4});
+    model_add(model, "blk.0.ffn_up_exps.weight", IMX_TYPE_F32, 256, 8, 4);
+    model_add(model, "blk.0.attn_q.weight", IMX_TYPE_F32, 256, 8, 1);
+    imx_imatrix *imatrix;
+    assert_int_equal(imx_imatrix_new(&imatrix, NULL), IMX_OK);
+    add_statistics(imatrix, "blk.0.attn_q.weight", 256, 1, 0.0);
+    add_statistics(imatrix, "blk.0.ffn_up_exps.weight", 256, 4, 0.0);
+    imx_plan_options options = options_of("Q2_K_S");
+    options.imatrix = imatrix;
+    options.prior_tokens = 64;
+    options.missing = IMX_MISSING_FAIL;
+    assert_refused(&model->gguf, &options, IMX_ERR_MISMATCH, "blk.0.ffn_up_exps.weight");
+    options.statistics_follow = true;
+    imx_plan *plan = plan_with(&model->gguf, &options);
+    for (size_t i = 0; i < 2; ++i) {
+        assert_ptr_equal(plan->items[i].statistics, imx_imatrix_find(imatrix, plan->items[i].name));
+        assert_false(plan->items[i].lacks_statistics);
+        assert_int_equal(plan->items[i].prior_tokens, 64);
+        assert_int_equal(plan->items[i].n_starved, 0);
+    }
+    assert_int_equal(plan->n_unguided, 0);
+    imx_plan_free(plan);
+    add_statistics(imatrix, "blk.0.attn_k.weight", 255, 1, 0.0); // shapes are looked at
+    model_add(model, "blk.0.attn_k.weight", IMX_TYPE_F32, 256, 8, 1);
+    assert_refused(&model->gguf, &options, IMX_ERR_MISMATCH, "blk.0.attn_k.weight");
+    imx_imatrix_free(imatrix);
+    model_close(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(which_statistics_are_used),
         cmocka_unit_test(products_are_used_where_types_can),
         cmocka_unit_test(missing_statistics),
         cmocka_unit_test(starved_experts_are_counted),
+        cmocka_unit_test(statistics_may_follow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,7 +163,7 @@ typedef struct choice_list {
     int n;
 } choice_list;
 
-static void add_choices(choice_list *list, const imx_super_shape *shape, code_sums s) {
+static void add_choices(choice_list *list, const imx_run_shape *shape, code_sums s) {
     for (int k = 0; k <= (int)shape->scales.highest; ++k) {
         for (int l = 0; l <= (int)shape->mins.highest; ++l) {
             assert_true(list->n < (int)(sizeof list->at / sizeof *list->at));
@@ -173,7 +173,7 @@ static void add_choices(choice_list *list, const imx_super_shape *shape, code_su
     }
 }
 
-static void list_choices(choice_list *list, const imx_super_shape *shape, const float *x,
+static void list_choices(choice_list *list, const imx_run_shape *shape, const float *x,
                          const float *w, int j, int lowest, code_sums sums) {
     if (j == shape->group_len) {
         add_choices(list, shape, sums);
@@ -199,7 +199,7 @@ static double gain_of_choices(const choice *a, const choice *b) {
 }
 
 // The largest gain of rising grids.
-static double largest_gain_of_two(const imx_super_shape *shape, const float *x, const float *w) {
+static double largest_gain_of_two(const imx_run_shape *shape, const float *x, const float *w) {
     static choice_list lists[2];
     for (int g = 0; g < 2; ++g) {
         lists[g].n = 0;
@@ -215,7 +215,7 @@ static double largest_gain_of_two(const imx_super_shape *shape, const float *x, 
     return best;
 }
 
-static double least_error_of_two(const imx_super_shape *shape, const float *x, const float *w) {
+static double least_error_of_two(const imx_run_shape *shape, const float *x, const float *w) {
     const int n = 2 * shape->group_len;
     float negated[2 * MAX_LEN];
     float reversed_w[2 * MAX_LEN];
@@ -229,16 +229,16 @@ static double least_error_of_two(const imx_super_shape *shape, const float *x, c
            fmax(largest_gain_of_two(shape, x, w), largest_gain_of_two(shape, negated, reversed_w));
 }
 
-static double error_of_super_block(const imx_block_view *view, const imx_super_shape *shape,
+static double error_of_super_block(const imx_block_view *view, const imx_run_shape *shape,
                                    imx_effort effort) {
-    imx_super_block found;
+    imx_coded_run found;
     imx_search_affine(view, shape, effort, &found);
-    const float d = imx_f16_to_f32(found.d);
-    const float dmin = imx_f16_to_f32(found.dmin);
+    const float d = imx_f16_to_f32(found.d[0]);
+    const float dmin = imx_f16_to_f32(found.dmin[0]);
     double sum = 0.0;
     for (int j = 0; j < shape->n_groups * shape->group_len; ++j) {
         const int g = j / shape->group_len;
-        const float decoded = d * found.scales[g] * found.codes[j] - dmin * found.mins[g];
+        const float decoded = d * found.scales[g] * found.levels[j] - dmin * found.mins[g];
         const double e = (double)view->x[j] - (double)decoded;
         sum += (double)view->w[j] * e * e;
     }
@@ -248,15 +248,15 @@ static double error_of_super_block(const imx_block_view *view, const imx_super_s
 static void a_super_block_comes_near_the_least_error(void **state) {
     (void)state;
     static const struct {
-        imx_super_shape shape;
+        imx_run_shape shape;
         int n_cases;
     } rows[] = {
-        {{2, 6, {0, 3}, {0, 3}, {0, 3}}, 40},
-        {{2, 8, {0, 3}, {0, 3}, {0, 3}}, 10},
-        {{2, 4, {0, 3}, {0, 7}, {0, 7}}, 20},
+        {{2, 6, 1, {0, 3}, NULL, {0, 3}, {0, 3}}, 40},
+        {{2, 8, 1, {0, 3}, NULL, {0, 3}, {0, 3}}, 10},
+        {{2, 4, 1, {0, 3}, NULL, {0, 7}, {0, 7}}, 20},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
-        const imx_super_shape *shape = &rows[i].shape;
+        const imx_run_shape *shape = &rows[i].shape;
         outcome sum = {0};
         random_state = 2;
         for (int c = 0; c < rows[i].n_cases; ++c) {
@@ -280,7 +280,7 @@ static void a_super_block_comes_near_the_least_error(void **state) {
 // must be that of their spread, not of their distance from zero.
 static void either_side_of_zero_is_as_good(void **state) {
     (void)state;
-    static const imx_super_shape q4_k = {8, 32, {0, 15}, {0, 63}, {0, 63}};
+    static const imx_run_shape q4_k = {8, 32, 1, {0, 15}, NULL, {0, 63}, {0, 63}};
     double errors[2];
     for (int side = 0; side < 2; ++side) {
         imx_block_view view = {.exponent = 0};
