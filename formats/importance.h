@@ -29,7 +29,7 @@ typedef struct imx_input_covariance {
     size_t n_cols;
     size_t run_len;
     const float *fitted;   // (n_cols / run_len, run_len (run_len + 1) / 2) sums of x_i x_j
-    const float *held_out; // likewise
+    const float *held_out; // likewise; NULL when nothing was held out
     double n_fitted;       // tokens in each part
     double n_held_out;
 } imx_input_covariance;

@@ -267,6 +267,46 @@ static void false_correlations_are_found_out(void **state) {
     }
 }
 
+// The parts together are what all rows are coded by: here correlations between super-blocks, of
+// which only the chunks held out tell.
+static void all_chunks_are_used_in_the_end(void **state) {
+    (void)state;
+    const uint32_t type = IMX_TYPE_Q4_K;
+    fixture *f = fixture_open(&type, 1);
+    random_state = 7;
+    imx_input_covariance covariance = random_covariance(N, N, 0.0);
+    random_state = 7;
+    float *held_out = random_covariance_part(N, N, 1.0);
+    for (size_t p = 0; p < covariance_pairs(N, N); ++p) {
+        held_out[p] *= 100.0f;
+    }
+    covariance.held_out = held_out;
+    solve_all(f, &covariance, 1);
+    const double loss = loss_of(f, 0, held_out);
+    encode_plainly(f, 0, f->blocks[0]);
+    const double gain = loss / loss_of(f, 0, held_out);
+    if (f->jobs[0].reach != IMX_REACH_ROW || gain > 0.9 * f->jobs[0].gain) {
+        fail_msg("reach %d, gain %g of all rows, %g of the sample", (int)f->jobs[0].reach, gain,
+                 f->jobs[0].gain);
+    }
+    fixture_close(f);
+    free(held_out);
+    free((float *)covariance.fitted);
+}
+
+// Nothing is to be seen in the first half.
+static void samples_are_spread(void **state) {
+    (void)state;
+    const uint32_t type = IMX_TYPE_Q4_K;
+    const imx_input_covariance covariance = random_covariance(N, N, 1.0);
+    fixture *f = fixture_open(&type, 1);
+    memset(f->weights + N_ROWS * N, 0, N_ROWS / 2 * N * sizeof *f->weights);
+    solve_all(f, &covariance, 1);
+    assert_int_equal(f->jobs[0].reach, IMX_REACH_ROW);
+    fixture_close(f);
+    free((float *)covariance.fitted);
+}
+
 // ---- rows --------------------------------------------------------------------------------------
 
 static void threads_do_not_show(void **state) {
@@ -327,6 +367,8 @@ int main(void) {
         cmocka_unit_test(rows_gain_most),
         cmocka_unit_test(nothing_held_out_is_trusted),
         cmocka_unit_test(false_correlations_are_found_out),
+        cmocka_unit_test(all_chunks_are_used_in_the_end),
+        cmocka_unit_test(samples_are_spread),
         cmocka_unit_test(threads_do_not_show),
         cmocka_unit_test(bad_rows_are_named),
         cmocka_unit_test(a_sink_may_refuse),

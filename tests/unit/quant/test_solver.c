@@ -90,6 +90,8 @@ static void each_reach_gains(void **state) {
         {IMX_TYPE_Q2_K, N},   {IMX_TYPE_Q3_K, N},      {IMX_TYPE_Q4_K, N},      {IMX_TYPE_Q6_K, N},
         {IMX_TYPE_IQ4_XS, N}, {IMX_TYPE_Q4_0, N_TAIL}, {IMX_TYPE_Q5_1, N_TAIL},
     };
+    double sum_left = 0.0;
+    int n_whole = 0;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         const uint32_t type = cases[i].type;
         const imx_input_covariance covariance =
@@ -98,6 +100,8 @@ static void each_reach_gains(void **state) {
         const double column = loss_of(type, IMX_REACH_COLUMN, &covariance, x);
         const double run = loss_of(type, IMX_REACH_RUN, &covariance, x);
         const double row = loss_of(type, IMX_REACH_ROW, &covariance, x);
+        sum_left += cases[i].n_cols == N ? row / run : 0.0;
+        n_whole += cases[i].n_cols == N;
         if (run > 0.65 * column || row > 0.8 * run) {
             fail_msg("%s: of %g a reach of super-blocks leaves %g, of rows %g", imx_type_name(type),
                      column, run, row);
@@ -105,16 +109,19 @@ static void each_reach_gains(void **state) {
         free(x);
         free((float *)covariance.fitted);
     }
+    if (sum_left > 0.735 * n_whole) { // without sweeps 0.747
+        fail_msg("%g is left on average", sum_left / n_whole);
+    }
 }
 
-// Where super-blocks have nothing to do with each other there is little to gain beyond them.
+// Where super-blocks have nothing to do with each other only the sweeps gain, and little.
 static void unlinked_runs_are_coded_alone(void **state) {
     (void)state;
     const imx_input_covariance covariance = random_covariance(N, N, 0.0);
     float *x = random_rows(N);
     const double run = loss_of(IMX_TYPE_Q4_K, IMX_REACH_RUN, &covariance, x);
     const double row = loss_of(IMX_TYPE_Q4_K, IMX_REACH_ROW, &covariance, x);
-    if (row > run || row < 0.9 * run) {
+    if (row > 0.98 * run || row < 0.9 * run) {
         fail_msg("%g of the loss is left", row / run);
     }
     free(x);
