@@ -131,6 +131,10 @@ static imx_status put_rows(void *context, const imx_solver_job *job, uint64_t fi
 // The covariance of what matrix `mat` of a tensor is multiplied with, if there is one.
 static bool find_covariance(const imx_layer_coder *coder, const imx_gguf_tensor *tensor,
                             uint64_t mat, imx_input_covariance *covariance) {
+    if (coder->given != NULL) {
+        *covariance = *coder->given;
+        return covariance->n_fitted > 0;
+    }
     return imx_layer_covariances_find(coder->covariances, tensor->name, mat, covariance) &&
            covariance->n_cols == imx_gguf_tensor_cols(tensor) &&
            covariance->n_fitted + covariance->n_held_out > 0;
@@ -240,11 +244,14 @@ imx_status imx_layer_coder_code(imx_layer_coder *coder, int layer, imx_error *er
     return IMX_OK;
 }
 
-imx_status imx_layer_coder_code_lasting(imx_layer_coder *coder, const char *name, imx_error *err) {
+imx_status imx_layer_coder_code_lasting(imx_layer_coder *coder, const char *name,
+                                        const imx_input_covariance *covariance, imx_error *err) {
     IMX_TRY(add_named(coder, name, err));
-    IMX_TRY(finish_members(coder, err));
+    coder->given = covariance;
+    const imx_status status = coder->n_members > 0 ? finish_members(coder, err) : IMX_OK;
+    coder->given = NULL;
     coder->n_lasting = coder->n_coded;
-    return IMX_OK;
+    return status;
 }
 
 void imx_layer_coder_close(imx_layer_coder *coder) {

@@ -38,6 +38,7 @@ typedef struct imx_layer_coder {
     size_t n_files;
     imx_model *model; // that is to run with the coded weights of one file; NULL: with its own
     imx_layer_covariances *covariances; // borrowed
+    const imx_input_covariance *given;  // instead, of the tensor in hand; NULL: none is
     imx_calibrated_progress *progress;  // borrowed
     int n_threads;                      // at least 1
 
@@ -59,9 +60,10 @@ typedef struct imx_layer_coder {
 // IMX_ERR_INTERRUPTED when progress asks for it.
 imx_status imx_layer_coder_code(imx_layer_coder *coder, int layer, imx_error *err);
 
-// Encodes the tensor of that name, if it is pending, without an input; where the model runs with
-// coded weights it keeps this one.
-imx_status imx_layer_coder_code_lasting(imx_layer_coder *coder, const char *name, imx_error *err);
+// Encodes the tensor of that name, if it is pending, by a covariance that the walk does not show,
+// or NULL; where the model runs with coded weights it keeps this one.
+imx_status imx_layer_coder_code_lasting(imx_layer_coder *coder, const char *name,
+                                        const imx_input_covariance *covariance, imx_error *err);
 
 // Frees what is owned; the model is as it was.
 void imx_layer_coder_close(imx_layer_coder *coder);

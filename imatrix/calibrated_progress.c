@@ -10,7 +10,7 @@
 
 #include "imatrix/calibrated_progress.h"
 
-static const double CODING_TOKENS = 40000; // measured on the example model, Q4_K_M
+static const double CODING_TOKENS = 60000; // the example model, Q4_K_M
 
 static bool report(const imx_calibrated_progress *progress) {
     const double coding = CODING_TOKENS * (double)progress->n_files;

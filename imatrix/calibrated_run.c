@@ -15,10 +15,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "calib/monotonic_clock.h"
 #include "calib/statistics/checkpoint.h"
+#include "calib/statistics/embedding_readers.h"
 #include "calib/statistics/input_sums.h"
 #include "formats/atomic_file.h"
 #include "formats/memory.h"
@@ -41,6 +43,7 @@ typedef struct calibrated_run {
     char *settings;
     char model_hash[33];
     imx_residual_stream *stream;
+    bool resumes; // an earlier run, which has come to `start`
     imx_walk_place start;
     imx_input_sums sums;
     imx_layer_covariances *covariances;
@@ -51,6 +54,11 @@ typedef struct calibrated_run {
 
 static bool sees_quantized(const calibrated_run *r) {
     return r->calibration->options.inputs == IMATRIX_INPUTS_QUANTIZED;
+}
+
+// Whether the token embedding is coded before the walk.
+static bool leads_embedding(const calibrated_run *r) {
+    return sees_quantized(r) || !imx_model_has_tied_head(r->calibration->text.model);
 }
 
 // ---- keeping safe ------------------------------------------------------------------------------
@@ -80,18 +88,25 @@ static imx_status write_checkpoint(calibrated_run *r, const imx_walk_place *plac
     return IMX_OK;
 }
 
-// Finds where an earlier run came to; *resumes is false where this one begins anew.
-static imx_status resume(calibrated_run *r, bool *resumes, imx_error *err) {
+static imx_status keep_when_due(calibrated_run *r, const imx_walk_place *place, imx_error *err) {
+    const double interval = (double)r->calibration->options.run.checkpoint_seconds;
+    return imx_monotonic_seconds() - r->last_checkpoint >= interval
+               ? write_checkpoint(r, place, err)
+               : IMX_OK;
+}
+
+// Finds where an earlier run came to, if this one is to go on with it.
+static imx_status resume(calibrated_run *r, imx_error *err) {
     imx_checkpoint checkpoint = describe_run(r);
-    *resumes = true;
+    r->resumes = true;
     for (size_t i = 0; i < r->n_files; ++i) {
-        *resumes = *resumes && r->files[i].quantizer->resume;
+        r->resumes = r->resumes && r->files[i].quantizer->resume;
     }
-    if (!*resumes) {
+    if (!r->resumes) {
         imx_checkpoint_remove(r->checkpoint_path);
         return IMX_OK;
     }
-    IMX_TRY(imx_checkpoint_read(&checkpoint, r->checkpoint_path, resumes, err));
+    IMX_TRY(imx_checkpoint_read(&checkpoint, r->checkpoint_path, &r->resumes, err));
     r->start = checkpoint.place;
     return IMX_OK;
 }
@@ -113,18 +128,26 @@ static imx_status list_awaited(const calibrated_run *r, imx_calibrated_file *fil
     return IMX_OK;
 }
 
+// Whether an earlier run has coded a tensor, and this one does not need it to go on.
+static bool is_kept(const calibrated_run *r, const char *name) {
+    const int layer = imx_layer_of(name);
+    if (strcmp(name, imx_token_embedding) == 0 && leads_embedding(r)) {
+        return r->resumes && !(sees_quantized(r) && r->start.layer == 0);
+    }
+    return layer >= 0 && (uint32_t)layer < r->start.layer;
+}
+
 // Counts what is to be coded, and passes over what an earlier run has.
 static void pass_over_kept(calibrated_run *r, imx_calibrated_file *file) {
     imatrix_quantizer *quantizer = file->quantizer;
     for (size_t i = 0; i < quantizer->plan->n_items; ++i) {
         const imx_gguf_tensor *tensor = quantizer->plan->items[i].source;
         const uint64_t n_weights = imx_gguf_tensor_cols(tensor) * imx_gguf_tensor_rows(tensor);
-        const int layer = imx_layer_of(tensor->name);
         if (!file->is_awaited[i]) {
             continue;
         }
         r->progress.n_weights += n_weights;
-        if (layer >= 0 && (uint32_t)layer < r->start.layer) {
+        if (is_kept(r, tensor->name)) {
             file->is_pending[i] = false;
             quantizer->losses[i] = (imx_tensor_loss){NAN, NAN, NAN, NAN};
             ++quantizer->n_kept;
@@ -134,11 +157,11 @@ static void pass_over_kept(calibrated_run *r, imx_calibrated_file *file) {
 }
 
 static imx_status open_file(calibrated_run *r, imx_calibrated_file *file, const char *path,
-                            bool resumes, imx_error *err) {
+                            imx_error *err) {
     imatrix_quantizer *quantizer = file->quantizer;
     const imx_text_run *text = &r->calibration->text;
     imx_pipeline_options options = imx_quantizer_pipeline_options(quantizer, &text->progress);
-    options.resume = resumes;
+    options.resume = r->resumes;
     IMX_TRY(list_awaited(r, file, err));
     IMX_TRY(imx_quantizer_set_keys(&file->builder, quantizer, err));
     IMX_TRY(imx_calibrated_output_open(&file->output, quantizer->plan, quantizer->source,
@@ -205,9 +228,7 @@ static imx_status finish_layer(void *context, const imx_walk_place *next, bool i
     if (!sees_quantized(r)) {
         IMX_TRY(code_layer(r, next->layer - 1, err));
     }
-    const double interval = (double)r->calibration->options.run.checkpoint_seconds;
-    return imx_monotonic_seconds() - r->last_checkpoint >= interval ? write_checkpoint(r, next, err)
-                                                                    : IMX_OK;
+    return keep_when_due(r, next, err);
 }
 
 static imx_status walk(calibrated_run *r, imx_error *err) {
@@ -230,6 +251,18 @@ static imx_status walk(calibrated_run *r, imx_error *err) {
     };
     IMX_TRY(imx_walk_run(text->model, text->corpus, &options, r->stream, err));
     return imx_layer_coder_code(&r->coder, -1, err);
+}
+
+// Codes the token embedding, which no input leads, by what reads it.
+static imx_status code_embedding(calibrated_run *r, imx_error *err) {
+    const imx_model *model = r->calibration->text.model;
+    imx_input_covariance readers;
+    imx_status status = imx_embedding_readers_sum(&readers, model, r->coder.n_threads, err);
+    if (status == IMX_OK) {
+        status = imx_layer_coder_code_lasting(&r->coder, imx_token_embedding, &readers, err);
+    }
+    imx_embedding_readers_free(&readers);
+    return status == IMX_OK ? keep_when_due(r, &r->start, err) : status;
 }
 
 // ---- the run -----------------------------------------------------------------------------------
@@ -295,7 +328,6 @@ static imx_status check_paths(calibrated_run *r, const char *const *out_paths, i
 static imx_status prepare(calibrated_run *r, imatrix_quantizer *const *quantizers,
                           const char *const *out_paths, imx_error *err) {
     const imx_text_run *text = &r->calibration->text;
-    bool resumes;
     IMX_TRY(check_paths(r, out_paths, err));
     IMX_TRY(imx_calibrated_plan_make(&r->plan, r->calibration, quantizers, r->n_files, err));
     IMX_TRY(describe_settings(r, out_paths, err));
@@ -304,10 +336,10 @@ static imx_status prepare(calibrated_run *r, imatrix_quantizer *const *quantizer
         imx_residual_stream_new(&r->stream, text->corpus->n_tokens, imx_model_n_embd(text->model),
                                 imx_walk_block_rows(text->model, text->corpus),
                                 r->plan.walk.scratch_bytes > 0 ? r->checkpoint_path : NULL, err));
-    IMX_TRY(resume(r, &resumes, err));
+    IMX_TRY(resume(r, err));
     imx_text_run_start(text, &r->plan.walk, &r->start);
     for (size_t i = 0; i < r->n_files; ++i) {
-        IMX_TRY(open_file(r, &r->files[i], out_paths[i], resumes, err));
+        IMX_TRY(open_file(r, &r->files[i], out_paths[i], err));
     }
     return open_statistics(r, err);
 }
@@ -320,9 +352,7 @@ static imx_status run_all(calibrated_run *r, imatrix_quantizer *const *quantizer
     }
     IMX_TRY(prepare(r, quantizers, out_paths, err));
     r->last_checkpoint = imx_monotonic_seconds();
-    if (sees_quantized(r)) {
-        IMX_TRY(imx_layer_coder_code_lasting(&r->coder, imx_token_embedding, err));
-    }
+    IMX_TRY(leads_embedding(r) && r->start.layer == 0 ? code_embedding(r, err) : IMX_OK);
     IMX_TRY(walk(r, err));
     return commit(r, err);
 }

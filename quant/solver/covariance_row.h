@@ -29,10 +29,9 @@ static inline imx_covariance_row imx_covariance_row_of(const imx_input_covarianc
 // The sum of products at [at] in a part.
 static inline double imx_covariance_sum(const imx_input_covariance *covariance,
                                         imx_covariance_part part, size_t at) {
-    return (double)covariance->fitted[at] +
-           (part == IMX_PART_ALL && covariance->held_out != NULL
-                ? (double)covariance->held_out[at]
-                : 0.0);
+    return (double)covariance->fitted[at] + (part == IMX_PART_ALL && covariance->held_out != NULL
+                                                 ? (double)covariance->held_out[at]
+                                                 : 0.0);
 }
 
 // The mean of the diagonal, over the columns that are known.

@@ -45,7 +45,7 @@ finish_often 50 --types Q2_K,Q4_0 -o "$scratch/killed" "$dense"
 diff -r "$scratch/whole" "$scratch/killed" || fail "resuming changes bytes or leaves files behind"
 
 "${run[@]}" --inputs quantized --process-output "$dense" "$scratch/whole/inputs.gguf" Q2_K > /dev/null 2>&1
-finish_often 20 --inputs quantized --process-output "$dense" "$scratch/killed/inputs.gguf" Q2_K
+finish_often 40 --inputs quantized --process-output "$dense" "$scratch/killed/inputs.gguf" Q2_K
 diff -r "$scratch/whole" "$scratch/killed" || fail "--inputs quantized: resuming changes bytes"
 
 # A signal: the run ends soon and dies of it, and says where its checkpoint is.
