@@ -257,7 +257,8 @@ static imx_status walk(calibrated_run *r, imx_error *err) {
 static imx_status code_embedding(calibrated_run *r, imx_error *err) {
     const imx_model *model = r->calibration->text.model;
     imx_input_covariance readers;
-    imx_status status = imx_embedding_readers_sum(&readers, model, r->coder.n_threads, err);
+    imx_status status = imx_embedding_readers_sum(&readers, model, imx_model_n_embd(model),
+                                                  r->coder.n_threads, err);
     if (status == IMX_OK) {
         status = imx_layer_coder_code_lasting(&r->coder, imx_token_embedding, &readers, err);
     }

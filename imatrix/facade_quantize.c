@@ -12,6 +12,7 @@
 #include "formats/imatrix_file.h"
 #include "formats/memory.h"
 #include "imatrix/calibration.h"
+#include "imatrix/embedding_entry.h"
 #include "imatrix/facade.h"
 #include "imatrix/quantizer.h"
 #include "quant/plan/model_keys.h"
@@ -102,6 +103,9 @@ static imx_status open_statistics(imatrix_quantizer *q, const imatrix_quantize_o
     }
     if (options->imatrix_path != NULL) {
         IMX_TRY(open_imatrix(q, options->imatrix_path, err));
+        if (!options->ignore_covariance) {
+            IMX_TRY(imx_add_embedding_entry(q->imatrix, q->source, q->n_threads, err));
+        }
         q->settings.plan.imatrix = q->imatrix;
         q->settings.keys.imatrix_name = q->imatrix_name;
         q->settings.keys.imatrix_hash = q->imatrix_hash;

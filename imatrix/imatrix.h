@@ -354,7 +354,8 @@ typedef struct imatrix_plan_totals {
     uint64_t source_bytes; // of tensor data
     uint64_t size_bytes;   // of tensor data, padding included
     double bits_per_weight;
-    uint64_t n_imatrix_entries; // in the imatrix file; 0 without one
+    uint64_t n_imatrix_entries; // in the imatrix file, and one for the embedding where that has
+                                // products of columns; 0 without one
     uint64_t n_with_statistics;
     uint64_t n_with_covariance;
     uint64_t n_lacking_statistics;

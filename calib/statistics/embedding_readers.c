@@ -97,8 +97,9 @@ static void read_rows(const imx_gguf_tensor *weight, const float *gains, uint64_
 }
 
 // `room` is PIECE_ROWS + 1 rows of n_embd.
-static imx_status add_reader(float *sums, const imx_model *model, const struct reader *reader,
-                             float *room, int n_threads, imx_error *err) {
+static imx_status add_reader(float *sums, size_t run_len, const imx_model *model,
+                             const struct reader *reader, float *room, int n_threads,
+                             imx_error *err) {
     const imx_hparams *hparams = &model->hparams;
     const imx_gguf_tensor *weight = model->bindings[0][reader->role].weight;
     const size_t n = hparams->n_embd;
@@ -111,7 +112,7 @@ static imx_status add_reader(float *sums, const imx_model *model, const struct r
     for (uint64_t first = 0; first < n_rows; first += PIECE_ROWS) {
         const size_t n_piece = imx_piece_len((size_t)n_rows, (size_t)first, PIECE_ROWS);
         read_rows(weight, gains, first, n_piece, room, n_threads);
-        IMX_TRY(imx_column_products_add(sums, room, n_piece, n, n, n_threads, err));
+        IMX_TRY(imx_column_products_add(sums, room, n_piece, n, run_len, n_threads, err));
     }
     imx_model_release(model, weight);
     return IMX_OK;
@@ -124,7 +125,8 @@ static imx_status add_readers(imx_input_covariance *covariance, float *sums, con
         imx_alloc_aligned(&room, PIECE_ROWS + 1, model->hparams.n_embd * sizeof *room, err);
     for (size_t i = 0; i < N_READERS && status == IMX_OK; ++i) {
         if (imx_model_has(model, 0, readers[i].role)) {
-            status = add_reader(sums, model, &readers[i], room, n_threads, err);
+            status =
+                add_reader(sums, covariance->run_len, model, &readers[i], room, n_threads, err);
             covariance->n_fitted +=
                 (double)imx_gguf_tensor_rows(model->bindings[0][readers[i].role].weight);
         }
@@ -134,14 +136,15 @@ static imx_status add_readers(imx_input_covariance *covariance, float *sums, con
 }
 
 imx_status imx_embedding_readers_sum(imx_input_covariance *covariance, const imx_model *model,
-                                     int n_threads, imx_error *err) {
+                                     size_t run_len, int n_threads, imx_error *err) {
     const size_t n = model->hparams.n_embd;
     float *sums;
-    *covariance = (imx_input_covariance){.n_cols = n, .run_len = n};
+    *covariance = (imx_input_covariance){.n_cols = n, .run_len = run_len};
     if (imx_model_has_tied_head(model)) {
         return IMX_OK;
     }
-    IMX_TRY(imx_alloc_zeroed(&sums, (size_t)imx_triangle_len(n), sizeof *sums, err));
+    IMX_TRY(imx_alloc_zeroed(&sums, n / run_len * (size_t)imx_triangle_len(run_len), sizeof *sums,
+                             err));
     covariance->fitted = sums;
     return add_readers(covariance, sums, model, imx_thread_count(n_threads), err);
 }

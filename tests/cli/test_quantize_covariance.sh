@@ -43,3 +43,13 @@ kl_of() { "$IMATRIX" eval -m "$1" --base "$model" -f "$calibration" --chunks 5 -
     tr -d '\n' | sed -n 's/.*"kl_mean": {[^}]*"value": \([0-9.e-]*\).*/\1/p'; }
 awk -v with="$(kl_of "$scratch/fed.gguf")" -v without="$(kl_of "$scratch/off.gguf")" \
     'BEGIN { exit !(with > 0 && with < 0.8 * without) }' || fail "the covariance gains nothing"
+
+# The embedding of a model with a head of its own is led by the weights that read it.
+command -v python3 > /dev/null || skip "no python3"
+"$MAKE_MODEL" --layers 1 --embd 256 --ff 256 --vocab 4096 "$scratch/untokenized.gguf"
+python3 "$IMATRIX_SOURCE/tests/bench/lend_tokenizer.py" "$scratch/untokenized.gguf" "$model" "$scratch/untied.gguf"
+"$IMATRIX" collect -m "$scratch/untied.gguf" -f "$calibration" --chunks 5 -c 128 --covariance -o "$scratch/with.imatrix" \
+    > /dev/null 2>&1
+quantize --dry-run "$scratch/untied.gguf" Q2_K | grep -qE '^token_embd.weight .* covariance$' || fail "nothing leads the embedding"
+! quantize --dry-run --covariance off "$scratch/untied.gguf" Q2_K | grep -q 'token_embd.* covariance' ||
+    fail "--covariance off leads the embedding"
