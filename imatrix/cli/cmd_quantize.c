@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "imatrix/cli/commands.h"
 #include "imatrix/cli/console.h"
@@ -77,7 +78,7 @@ static const option_row rows[] = {
     {OPTION_INT, "threads", 't', FIELD(options.n_threads), "N", "threads [all processors]", 1, 4096},
     {OPTION_TRUE, "json", 0, FIELD(json), NULL, "print the result as JSON"},
 
-    {OPTION_STRING, "output-dir", 'o', FIELD(out_dir), "DIR", "where the files go [beside IN.gguf]", .needs = "types"},
+    {OPTION_STRING, "output-dir", 'o', FIELD(out_dir), "DIR", "where the files go, made if it is not there [beside IN.gguf]", .needs = "types"},
 
     {OPTION_CHOICE, "inputs", 0, FIELD(inputs), "{original,quantized}", "what a layer is calibrated with: what the original layers before\nit yield, or the quantized ones, for one type at a time [original]", .choices = input_names, .needs = "calibrate"},
     RUN_ROWS("calibrate"),
@@ -195,6 +196,9 @@ static imatrix_status carry_out(batch *b, imatrix_error *error) {
                 imatrix_calibration_measure(b->calibration, b->quantizers, b->n, &start, error);
         }
         return status;
+    }
+    if (b->args->out_dir != NULL) {
+        mkdir(b->args->out_dir, 0777); // or else opening the files says what is wrong
     }
     status = b->calibration != NULL
                  ? imatrix_calibration_run(b->calibration, b->quantizers, b->paths, b->n, error)

@@ -65,8 +65,7 @@ extern const imx_run_coder imx_runs_iq4_xs;
 
 // The steps that they share, in the variant of the including source (quant/encode/run_coder.h).
 #define IMX_SHARED_STEPS                                                                           \
-    .choose = imx_choose_run, .feed_back = imx_feed_back, .descend = imx_descend,                  \
-    .decode = imx_decode_run
+    .choose = imx_choose_run, .feed_back = imx_feed_back, .decode = imx_decode_run
 
 void imx_choose_run(const imx_run_coder *coder, const float *row, size_t first, size_t n,
                     const imx_importance *importance, const imx_encode_options *options,

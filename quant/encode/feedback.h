@@ -16,10 +16,4 @@
 void imx_feed_back(imx_coded_run *run, const imx_run_shape *shape, const float *x,
                    const imx_run_metric *metric);
 
-// Lowers eᵀ H e + 2 eᵀ pull from the codes that are there, by coordinate descent and refits alone;
-// `pull` (IMX_COV_RUN) is half of what errors outside the run add to the slope of the loss, in the
-// units of H x. Returns whether anything moved; what is not lower stays as it was.
-bool imx_descend(imx_coded_run *run, const imx_run_shape *shape, const float *x, const float *pull,
-                 const imx_run_metric *metric);
-
 #endif

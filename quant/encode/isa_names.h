@@ -16,7 +16,6 @@
 
 #define imx_choose_run                IMX_ISA_NAME(imx_choose_run)
 #define imx_decode_run                IMX_ISA_NAME(imx_decode_run)
-#define imx_descend                   IMX_ISA_NAME(imx_descend)
 #define imx_emphasis_of               IMX_ISA_NAME(imx_emphasis_of)
 #define imx_encode_bf16               IMX_ISA_NAME(imx_encode_bf16)
 #define imx_encode_f16                IMX_ISA_NAME(imx_encode_f16)
@@ -41,8 +40,8 @@
 #define imx_measure_grids             IMX_ISA_NAME(imx_measure_grids)
 #define imx_measure_scales            IMX_ISA_NAME(imx_measure_scales)
 #define imx_multiply_vectors          IMX_ISA_NAME(imx_multiply_vectors)
-#define imx_refit_halves              IMX_ISA_NAME(imx_refit_halves)
-#define imx_refit_integers            IMX_ISA_NAME(imx_refit_integers)
+#define imx_run_error_loss            IMX_ISA_NAME(imx_run_error_loss)
+#define imx_refit_run                 IMX_ISA_NAME(imx_refit_run)
 #define imx_run_error_measure         IMX_ISA_NAME(imx_run_error_measure)
 #define imx_run_error_open            IMX_ISA_NAME(imx_run_error_open)
 #define imx_run_error_read_grids      IMX_ISA_NAME(imx_run_error_read_grids)

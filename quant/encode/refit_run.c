@@ -12,42 +12,62 @@
 //     -2 (α uᵀr + β vᵀr) + α² uᵀHu + 2 αβ uᵀHv + β² vᵀHv,    r = H e.
 //
 // The best real pair solves two equations. What can be stored is near it: for an a beside the real
-// one the best b follows, is rounded in its turn, and the change decides. All this takes only what
-// H is within the columns of the pair, where u and v are not zero; the rest of a product is for r,
-// and for a pair that moves.
+// one the best b follows, is rounded in its turn, and the change decides.
+//
+// H u takes only what H is within the columns of the pair, where u is not zero; the rest of it is
+// for r, and for a pair that moves. The halves of a whole run need no product at all: x̂ = a u + b v
+// is then all of it, so that
+//
+//     H u = (H x - r - b H v) / a.
+//
+// And v is the same number in all columns of a group, so H v is a sum of a few rows (`sums` of the
+// metric).
 
 #include "quant/encode/refit_run.h"
+
+#include <string.h>
 
 // Parameters a, b of `n` columns from `first`.
 typedef struct pair {
     int first;
     int n;
-    int n_vectors;                  // 2, or 1 where the type has no b
-    float vectors[2][IMX_COV_RUN];  // (n_vectors, n) u, v
-    float products[2][IMX_COV_RUN]; // (n_vectors, n) H u, H v, within the columns
-    float uu, uv, vv;               // uᵀHu, uᵀHv, vᵀHv
-    float ur, vr;                   // uᵀr, vᵀr
+    float u[IMX_COV_RUN];  // (n)
+    float v[IMX_COV_RUN];  // (n) the same within a group; 0 where the type has no b
+    float hu[IMX_COV_RUN]; // (n) H u within the columns, or where they are all
+    float hv[IMX_COV_RUN]; // H v
+    float uu, uv, vv;      // uᵀHu, uᵀHv, vᵀHv
+    float ur, vr;          // uᵀr, vᵀr
 } pair;
 
-static void begin_pair(const imx_run_error *error, int first, int n, pair *p) {
-    p->first = first;
-    p->n = n;
-    p->n_vectors = error->shape->mins.highest > 0.0f ? 2 : 1;
-    p->uv = p->vv = p->vr = 0.0f;
+// H v, of which a strip is a number times a sum that the metric has.
+static void multiply_v(const imx_run_error *error, pair *p) {
+    memset(p->hv, 0, sizeof p->hv);
+    for (int j = 0; j < p->n && error->shape->mins.highest > 0.0f; j += IMX_COV_STRIP) {
+        imx_add_scaled(p->hv, p->v[j], error->metric->sums[(p->first + j) / IMX_COV_STRIP],
+                       IMX_COV_RUN);
+    }
+}
+
+static void multiply_u(const imx_run_error *error, pair *p, int column, int n_columns) {
+    imx_multiply_vectors(error->metric, p->first, p->n, 1, &p->u, column, n_columns, &p->hu);
+}
+
+// The same where the pair rules all columns: then x̂ = a u + b v is all of it, H x̂ = H x - r.
+static void divide_rest(const imx_run_error *error, pair *p) {
+    const float inverse = imx_inverse(imx_half_on_view(error, error->run->d[0]));
+    const float b = imx_half_on_view(error, error->run->dmin[0]);
+    for (int j = 0; j < IMX_COV_RUN; ++j) {
+        p->hu[j] = (error->whole[j] - error->slope[j] - b * p->hv[j]) * inverse;
+    }
 }
 
 static void measure_pair(const imx_run_error *error, pair *p) {
-    const float *u = p->vectors[0];
-    const float *v = p->vectors[1];
-    imx_multiply_vectors(error->metric, p->first, p->n, p->n_vectors, p->vectors, p->first, p->n,
-                         p->products);
-    p->uu = imx_dot(u, p->products[0], p->n);
-    p->ur = imx_dot(u, error->slope + p->first, p->n);
-    if (p->n_vectors == 2) {
-        p->uv = imx_dot(v, p->products[0], p->n);
-        p->vv = imx_dot(v, p->products[1], p->n);
-        p->vr = imx_dot(v, error->slope + p->first, p->n);
-    }
+    const float *slope = error->slope + p->first;
+    p->uu = imx_dot(p->u, p->hu, p->n);
+    p->uv = imx_dot(p->u, p->hv + p->first, p->n);
+    p->vv = imx_dot(p->v, p->hv + p->first, p->n);
+    p->ur = imx_dot(p->u, slope, p->n);
+    p->vr = imx_dot(p->v, slope, p->n);
 }
 
 // The best move of b beside a move of a.
@@ -67,20 +87,15 @@ static float change_of(const pair *p, float alpha, float beta) {
            2.0f * alpha * beta * p->uv;
 }
 
-// Returns whether there is a move.
-static bool move(imx_run_error *error, pair *p, float alpha, float beta) {
-    const float steps[2] = {alpha, beta};
+static void move(imx_run_error *error, pair *p, float alpha, float beta) {
     if (alpha == 0.0f && beta == 0.0f) {
-        return false;
+        return;
     }
     if (p->n < IMX_COV_RUN) {
-        imx_multiply_vectors(error->metric, p->first, p->n, p->n_vectors, p->vectors, 0,
-                             IMX_COV_RUN, p->products);
+        multiply_u(error, p, 0, IMX_COV_RUN);
     }
-    for (int k = 0; k < p->n_vectors; ++k) {
-        imx_add_scaled(error->slope, -steps[k], p->products[k], IMX_COV_RUN);
-    }
-    return true;
+    imx_add_scaled(error->slope, -alpha, p->hu, IMX_COV_RUN);
+    imx_add_scaled(error->slope, -beta, p->hv, IMX_COV_RUN);
 }
 
 // ---- integers ----------------------------------------------------------------------------------
@@ -89,16 +104,18 @@ static void measure_group(const imx_run_error *error, int g, pair *p) {
     const imx_coded_run *run = error->run;
     const float d = imx_half_on_view(error, run->d[0]);
     const float dmin = imx_half_on_view(error, run->dmin[0]);
-    const int n = error->shape->group_len;
-    begin_pair(error, g * n, n, p);
-    for (int j = 0; j < n; ++j) {
-        p->vectors[0][j] = d * run->levels[p->first + j];
-        p->vectors[1][j] = -dmin;
+    p->n = error->shape->group_len;
+    p->first = g * p->n;
+    for (int j = 0; j < p->n; ++j) {
+        p->u[j] = d * run->levels[p->first + j];
+        p->v[j] = -dmin;
     }
+    multiply_v(error, p);
+    multiply_u(error, p, p->first, p->n);
     measure_pair(error, p);
 }
 
-static bool refit_group(imx_run_error *error, int g) {
+static void refit_group(imx_run_error *error, int g) {
     const imx_run_shape *shape = error->shape;
     const float scale = error->run->scales[g];
     const float min = error->run->mins[g];
@@ -116,50 +133,54 @@ static bool refit_group(imx_run_error *error, int g) {
             error->run->mins[g] = b;
         }
     }
-    return move(error, &p, error->run->scales[g] - scale, error->run->mins[g] - min);
+    move(error, &p, error->run->scales[g] - scale, error->run->mins[g] - min);
 }
 
 // ---- halves ------------------------------------------------------------------------------------
 
-static bool refit_half(imx_run_error *error, int h) {
-    imx_coded_run *run = error->run;
-    const int n = IMX_COV_RUN / error->shape->n_halves;
-    pair p;
-    begin_pair(error, h * n, n, &p);
-    for (int j = 0; j < n; ++j) {
-        const int g = (p.first + j) / error->shape->group_len;
-        p.vectors[0][j] = run->scales[g] * run->levels[p.first + j];
-        p.vectors[1][j] = -run->mins[g];
+static void measure_half(const imx_run_error *error, int h, pair *p) {
+    const imx_coded_run *run = error->run;
+    const int group_len = error->shape->group_len;
+    p->n = IMX_COV_RUN / error->shape->n_halves;
+    p->first = h * p->n;
+    for (int j = 0, g = p->first / group_len; j < p->n; ++g) {
+        for (int end = j + group_len; j < end; ++j) {
+            p->u[j] = run->scales[g] * run->levels[p->first + j];
+            p->v[j] = -run->mins[g];
+        }
     }
-    measure_pair(error, &p);
+    multiply_v(error, p);
+    if (p->n < IMX_COV_RUN) {
+        multiply_u(error, p, p->first, p->n);
+    } else {
+        divide_rest(error, p);
+    }
+    measure_pair(error, p);
+}
+
+static void refit_half(imx_run_error *error, int h) {
+    imx_coded_run *run = error->run;
     const float d = imx_half_on_view(error, run->d[h]);
     const float dmin = imx_half_on_view(error, run->dmin[h]);
+    pair p;
+    measure_half(error, h, &p);
     float new_d, new_dmin;
     const imx_f16 half_d = imx_store_scale(d + best_alpha(&p), error->exponent, &new_d);
     const imx_f16 half_dmin =
         imx_store_half(dmin + best_beta(&p, new_d - d), error->exponent, &new_dmin);
-    if (!(change_of(&p, new_d - d, new_dmin - dmin) < 0.0f)) {
-        return false;
+    if (change_of(&p, new_d - d, new_dmin - dmin) < 0.0f) {
+        run->d[h] = half_d;
+        run->dmin[h] = half_dmin;
+        move(error, &p, new_d - d, new_dmin - dmin);
     }
-    run->d[h] = half_d;
-    run->dmin[h] = half_dmin;
-    return move(error, &p, new_d - d, new_dmin - dmin);
 }
 
-bool imx_refit_integers(imx_run_error *error) {
-    bool moved = false;
+void imx_refit_run(imx_run_error *error) {
     for (int g = 0; g < error->shape->n_groups && error->shape->n_halves == 1; ++g) {
-        moved |= refit_group(error, g);
+        refit_group(error, g);
     }
-    imx_run_error_read_grids(error);
-    return moved;
-}
-
-bool imx_refit_halves(imx_run_error *error) {
-    bool moved = false;
     for (int h = 0; h < error->shape->n_halves; ++h) {
-        moved |= refit_half(error, h);
+        refit_half(error, h);
     }
     imx_run_error_read_grids(error);
-    return moved;
 }

@@ -7,10 +7,8 @@
 
 #include "quant/encode/run_error.h"
 
-// Move the integers of one group after another, or the halves, each to the values that lose least
-// while everything else stays. Keep error->grids and slope up to date; return whether anything
-// moved.
-bool imx_refit_integers(imx_run_error *error);
-bool imx_refit_halves(imx_run_error *error);
+// Moves the integers of one group after another, then the halves, each to the values that lose
+// least while everything else stays. Keeps error->grids and slope up to date.
+void imx_refit_run(imx_run_error *error);
 
 #endif

@@ -41,10 +41,6 @@ struct imx_run_coder {
     void (*feed_back)(imx_coded_run *run, const imx_run_shape *shape, const float *x,
                       const imx_run_metric *metric);
 
-    // Lowers eᵀ H e + 2 eᵀ pull from the codes that are there; see quant/encode/feedback.h.
-    bool (*descend)(imx_coded_run *run, const imx_run_shape *shape, const float *x,
-                    const float *pull, const imx_run_metric *metric);
-
     // x̂ (n), to the bit what the type's decoder makes of the packed run.
     void (*decode)(const imx_coded_run *run, const imx_run_shape *shape, size_t n, float *out);
 };

@@ -2,6 +2,8 @@
 
 #include "quant/encode/run_error.h"
 
+#include <string.h>
+
 enum { MAX_SUMS = 4 }; // that stay in registers, whatever the instruction set
 
 // Of v, the columns that n_lanes hold from `column`, to out[k][to] and on. n_vectors and n_lanes
@@ -51,19 +53,33 @@ void imx_multiply_vectors(const imx_run_metric *metric, int first, int n, int n_
     }
 }
 
+// e, on the view.
+static void decode_errors(const imx_run_error *error, float e[IMX_COV_RUN]) {
+    const int n = error->shape->group_len;
+    for (int first = 0; first < IMX_COV_RUN; first += n) {
+        const imx_run_grid grid = error->grids[first / n];
+        for (int j = first; j < first + n; ++j) {
+            e[j] = error->x[j] - (grid.scale * error->run->levels[j] + grid.offset);
+        }
+    }
+}
+
 bool imx_run_error_open(imx_run_error *error, imx_coded_run *run, const imx_run_shape *shape,
-                        const float *weights, const float *pull, const imx_run_metric *metric) {
+                        const float *weights, const imx_run_metric *metric) {
+    float in[2][IMX_COV_RUN];
+    float out[2][IMX_COV_RUN];
     error->metric = metric;
     error->shape = shape;
     error->run = run;
     if (!metric->is_known || !imx_scale_weights(weights, IMX_COV_RUN, &error->exponent, error->x)) {
         return false;
     }
-    const float scale = imx_power_of_two(-error->exponent);
-    for (int j = 0; j < IMX_COV_RUN; ++j) {
-        error->pull[j] = pull != NULL ? pull[j] * scale : 0.0f;
-    }
     imx_run_error_read_grids(error);
+    memcpy(in[0], error->x, sizeof in[0]);
+    decode_errors(error, in[1]);
+    imx_multiply_vectors(metric, 0, IMX_COV_RUN, 2, in, 0, IMX_COV_RUN, out);
+    memcpy(error->whole, out[0], sizeof out[0]);
+    memcpy(error->slope, out[1], sizeof out[1]);
     return true;
 }
 
@@ -78,13 +94,14 @@ void imx_run_error_read_grids(imx_run_error *error) {
     }
 }
 
-float imx_run_error_measure(imx_run_error *error) {
+void imx_run_error_measure(imx_run_error *error) {
     float e[IMX_COV_RUN];
-    for (int j = 0; j < IMX_COV_RUN; ++j) {
-        const imx_run_grid *grid = &error->grids[j / error->shape->group_len];
-        e[j] = error->x[j] - (grid->scale * error->run->levels[j] + grid->offset);
-    }
+    decode_errors(error, e);
     imx_multiply_vectors(error->metric, 0, IMX_COV_RUN, 1, &e, 0, IMX_COV_RUN, &error->slope);
-    imx_add_scaled(error->slope, 1.0f, error->pull, IMX_COV_RUN);
-    return imx_dot(e, error->slope, IMX_COV_RUN) + imx_dot(e, error->pull, IMX_COV_RUN);
+}
+
+float imx_run_error_loss(const imx_run_error *error) {
+    float e[IMX_COV_RUN];
+    decode_errors(error, e);
+    return imx_dot(e, error->slope, IMX_COV_RUN);
 }

@@ -23,20 +23,23 @@ typedef struct imx_run_error {
     int exponent;
     imx_run_grid grids[IMX_MAX_GROUPS];
     float x[IMX_COV_RUN];     // weights · 2^-exponent, as on a view
-    float pull[IMX_COV_RUN];  // what errors outside the run do to it, on the view
-    float slope[IMX_COV_RUN]; // H e + pull
+    float whole[IMX_COV_RUN]; // H x
+    float slope[IMX_COV_RUN]; // H e
 } imx_run_error;
 
-// `weights` (IMX_COV_RUN); `pull` (IMX_COV_RUN) in their units, or NULL for none. False when all
-// weights are as good as 0, or the metric is not known.
+// `weights` (IMX_COV_RUN). Fills in everything. False when all weights are as good as 0, or the
+// metric is not known.
 bool imx_run_error_open(imx_run_error *error, imx_coded_run *run, const imx_run_shape *shape,
-                        const float *weights, const float *pull, const imx_run_metric *metric);
+                        const float *weights, const imx_run_metric *metric);
 
 // Reads the grids from the parameters of error->run.
 void imx_run_error_read_grids(imx_run_error *error);
 
-// Computes the slope from the levels and grids; returns the loss eᵀ H e + 2 eᵀ pull.
-float imx_run_error_measure(imx_run_error *error);
+// Computes the slope anew, from the levels and grids.
+void imx_run_error_measure(imx_run_error *error);
+
+// eᵀ H e, of the slope that is kept.
+float imx_run_error_loss(const imx_run_error *error);
 
 // The columns [column, column + n_columns) of H v, for each of n_vectors (1 or 2) vectors v that
 // are not zero in [first, first + n) alone: v[k] (n) gives out[k] (n_columns). n and n_columns are

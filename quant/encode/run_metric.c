@@ -93,8 +93,12 @@ static bool factor(float a[IMX_COV_RUN][IMX_COV_RUN], float least_pivot) {
 
 // Fills what follows from metric->h.
 static void complete(imx_run_metric *metric, float least_pivot) {
+    memset(metric->sums, 0, sizeof metric->sums);
     for (size_t i = 0; i < IMX_COV_RUN; ++i) {
         metric->cost[i] = 1.0f / metric->h[i][i];
+        for (size_t j = 0; j < IMX_COV_RUN; ++j) {
+            metric->sums[i / IMX_COV_STRIP][j] += metric->h[i][j];
+        }
     }
     memcpy(metric->push, metric->h, sizeof metric->push);
     metric->is_known = factor(metric->push, least_pivot);

@@ -17,16 +17,20 @@ typedef struct imx_belief {
     double damping;   // t, > 0
 } imx_belief;
 
+// Groups of weights that share a grid are of one or two strips.
+enum { IMX_COV_STRIP = 16, IMX_COV_STRIPS = IMX_COV_RUN / IMX_COV_STRIP };
+
 // For products within runs alone.
 extern const imx_belief imx_run_belief;
 
-// The same for all rows of a matrix; 512 KiB. Aligned to lines of the cache, which doubles the
+// The same for all rows of a matrix; 529 KiB. Aligned to lines of the cache, which doubles the
 // speed of products with h.
 typedef struct imx_run_metric {
     _Alignas(64) float h[IMX_COV_RUN][IMX_COV_RUN]; // H: symmetric, positive definite, of any scale
     float push[IMX_COV_RUN][IMX_COV_RUN]; // L of H = L D Lᵀ, zeros for its unit diagonal and above
     float cost[IMX_COV_RUN];              // 1 / h[j][j]
-    bool is_known;                        // else nothing above counts
+    float sums[IMX_COV_STRIPS][IMX_COV_RUN]; // of the rows of h, sixteen at a time
+    bool is_known;                           // else nothing above counts
 } imx_run_metric;
 
 // From the lower triangle, row by row, of E[x_i x_j] (IMX_COV_PAIRS); the mean diagonal of H

@@ -19,25 +19,26 @@ typedef struct root {
     double inverse[RUN][RUN]; // zeros above
 } root;
 
-static double dot(const double *a, const double *b, size_t n) {
-    double sum = 0.0;
-    for (size_t k = 0; k < n; ++k) {
-        sum += a[k] * b[k];
-    }
-    return sum;
-}
-
-// False when `a` is not positive definite.
+// Column by column, each subtracted from those behind it, row after row: sums over k run beside
+// each other, not one after the other. False when `a` is not positive definite.
 static bool factor(double g[RUN][RUN], const float *a, size_t stride, size_t n) {
+    double column[RUN];
     for (size_t i = 0; i < n; ++i) {
-        for (size_t j = 0; j < i; ++j) {
-            g[i][j] = ((double)a[i * stride + j] - dot(g[i], g[j], j)) / g[j][j];
+        for (size_t j = 0; j <= i; ++j) {
+            g[i][j] = (double)a[i * stride + j];
         }
-        const double pivot = (double)a[i * stride + i] - dot(g[i], g[i], i);
-        if (!(pivot > 0.0 && pivot < HUGE_VAL)) {
+    }
+    for (size_t k = 0; k < n; ++k) {
+        if (!(g[k][k] > 0.0 && g[k][k] < HUGE_VAL)) {
             return false;
         }
-        g[i][i] = sqrt(pivot);
+        g[k][k] = sqrt(g[k][k]);
+        for (size_t i = k + 1; i < n; ++i) {
+            column[i] = g[i][k] /= g[k][k];
+            for (size_t j = k + 1; j <= i; ++j) {
+                g[i][j] -= column[i] * column[j];
+            }
+        }
     }
     return true;
 }

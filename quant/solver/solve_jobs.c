@@ -8,7 +8,8 @@
 // better on text that neither had seen.
 //
 // The dearest part of a way is its factor; so ways are the outer loop, in the trial over all and
-// then over those that a matrix wants, and one is open at a time.
+// then over those that a matrix wants, and one is open at a time. More damping is not tried where
+// less was better.
 //
 // Rows are cut into batches at fixed rows and a batch is one thread's: neither bytes nor losses
 // depend on the number of threads.
@@ -35,14 +36,16 @@ enum { THREAD_ROWS = 4 * IMX_SOLVER_ROWS }; // for each thread between two waits
 // Of products of all columns; solver.c has the figures.
 static const imx_belief row_beliefs[] = {{0.0, 0.03}, {0.0, 0.01}, {0.0, 0.1}};
 
-// The first of each reach is what is used where nothing was held out to judge by.
-static const imx_coding_way ways[] = {
-    {IMX_REACH_COLUMN, NULL},         {IMX_REACH_RUN, &imx_run_belief},
-    {IMX_REACH_ROW, &row_beliefs[0]}, {IMX_REACH_ROW, &row_beliefs[1]},
-    {IMX_REACH_ROW, &row_beliefs[2]},
-};
+enum { WAY_COLUMN, WAY_RUN, WAY_ROW, WAY_ROW_LESS, WAY_ROW_MORE, N_WAYS };
 
-enum { N_WAYS = sizeof ways / sizeof *ways };
+// The first of each reach is what is used where nothing was held out to judge by.
+static const imx_coding_way ways[N_WAYS] = {
+    [WAY_COLUMN] = {IMX_REACH_COLUMN, NULL},
+    [WAY_RUN] = {IMX_REACH_RUN, &imx_run_belief},
+    [WAY_ROW] = {IMX_REACH_ROW, &row_beliefs[0]},
+    [WAY_ROW_LESS] = {IMX_REACH_ROW, &row_beliefs[1]}, // damped less
+    [WAY_ROW_MORE] = {IMX_REACH_ROW, &row_beliefs[2]},
+};
 
 typedef struct work {
     imx_solver_job *jobs;
@@ -95,11 +98,17 @@ static double loss_at(const work *w, size_t way, size_t job) {
     return w->losses[way * w->n_jobs + job];
 }
 
+// As the damping grows the loss falls, then rises (solver.c).
+static bool is_tried(const work *w, size_t way, size_t job) {
+    return w->most[job] != IMX_REACH_COLUMN && ways[way].reach <= w->most[job] &&
+           !(way == WAY_ROW_MORE && loss_at(w, WAY_ROW_LESS, job) < loss_at(w, WAY_ROW, job));
+}
+
 // Whether any job is to be tried in a way; fills in is_meant.
 static bool mark_tried(const work *w, size_t way) {
     bool any = false;
     for (size_t i = 0; i < w->n_jobs; ++i) {
-        w->is_meant[i] = w->most[i] != IMX_REACH_COLUMN && ways[way].reach <= w->most[i];
+        w->is_meant[i] = is_tried(w, way, i);
         any = any || w->is_meant[i];
     }
     return any;

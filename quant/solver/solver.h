@@ -29,7 +29,7 @@ void imx_solver_close(imx_solver *solver);
 uint64_t imx_solver_bytes(size_t n_cols);
 uint64_t imx_solver_thread_bytes(size_t n_cols);
 
-enum { IMX_SOLVER_ROWS = 64 }; // that are worth a product
+enum { IMX_SOLVER_ROWS = 128 }; // that are worth a product
 
 // Encodes `n_rows` (at most IMX_SOLVER_ROWS) rows of x (n_rows, n_cols) into `blocks` (n_rows, row
 // bytes) with an encoder that has runs. `room` is imx_solver_thread_bytes bytes, aligned to 64, of

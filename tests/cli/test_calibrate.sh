@@ -51,7 +51,6 @@ for n_threads in 1 3; do
     quietly "${run[@]}" -t $n_threads "$dense" "$scratch/other.gguf" Q3_K_S
     cmp "$scratch/two.gguf" "$scratch/other.gguf" || fail "bytes depend on the threads"
 done
-mkdir "$scratch/types"
 quietly "${run[@]}" --types Q3_K_S,q4_0 -o "$scratch/types" --json "$dense"
 cmp "$scratch/two.gguf" "$scratch/types/dense-Q3_K_S.gguf" || fail "bytes depend on the types beside them"
 [ "$(ls "$scratch/types")" = $'dense-Q3_K_S.gguf\ndense-Q4_0.gguf' ] || fail "not the files that were asked for"

@@ -134,6 +134,7 @@ static void a_square_gives_the_same(void **state) {
     assert_memory_equal(metric.h, other.h, sizeof metric.h);
     assert_memory_equal(metric.push, other.push, sizeof metric.push);
     assert_memory_equal(metric.cost, other.cost, sizeof metric.cost);
+    assert_memory_equal(metric.sums, other.sums, sizeof metric.sums);
     square[5][5] = -square[5][5];
     imx_run_metric_from_square(&other, &square[0][0], IMX_COV_RUN + 3, IMX_COV_RUN);
     assert_false(other.is_known);
@@ -164,20 +165,16 @@ static void scale_metric(float factor) {
     assert_true(other.is_known);
 }
 
-static void code(const imx_run_coder *coder, const imx_run_metric *with, float factor,
-                 imx_coded_run *run) {
+static void code(const imx_run_coder *coder, const imx_run_metric *with, imx_coded_run *run) {
     const imx_importance uniform = {IMX_IMPORTANCE_UNIFORM, NULL};
     const imx_encode_options options = {0};
     float x[IMX_COV_RUN];
-    float pull[IMX_COV_RUN];
     random_state = 9;
     for (int i = 0; i < IMX_COV_RUN; ++i) {
         x[i] = (float)random_normal();
-        pull[i] = 0.1f * (float)random_normal() * factor;
     }
     coder->choose(coder, x, 0, IMX_COV_RUN, &uniform, &options, run);
     coder->feed_back(run, &coder->shape, x, with);
-    assert_true(coder->descend(run, &coder->shape, x, pull, with));
 }
 
 // Powers of two change no bit of what is chosen.
@@ -192,8 +189,8 @@ static void the_scale_of_a_square_does_not_count(void **state) {
             const imx_encoder *encoder = imx_encoder_of(type);
             if (encoder != NULL && encoder->runs != NULL) {
                 imx_coded_run runs[2];
-                code(encoder->runs, &metric, 1.0f, &runs[0]);
-                code(encoder->runs, &other, factors[f], &runs[1]);
+                code(encoder->runs, &metric, &runs[0]);
+                code(encoder->runs, &other, &runs[1]);
                 assert_memory_equal(&runs[0], &runs[1], sizeof runs[0]);
             }
         }
