@@ -35,9 +35,9 @@
 // the start and once all errors have been pushed, and kept up to date by columns of H while levels
 // and grids move; the loss is then eᵀ r. With that, what the halves of a whole run ask for taken
 // from r too (refit_run.c) and no division for each weight, a run takes about half the time of
-// measuring from H after every round, for losses equal in three digits. Tried and dropped: giving up
-// a push that has lost more than rounds seldom win back, 0.3 of it: 2 to 10 % faster, and over whole
-// rows (quant/solver) up to 3 % more of the loss.
+// measuring from H after every round, for losses equal in three digits. Tried and dropped: giving
+// up a push that has lost more than rounds seldom win back, 0.3 of it: 2 to 10 % faster, and over
+// whole rows (quant/solver) up to 3 % more of the loss.
 //
 // Sums run in sixteen lanes in an order that no instruction set changes.
 
