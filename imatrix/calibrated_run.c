@@ -8,7 +8,8 @@
 // goes before complete files get their names.
 //
 // What a checkpoint is of is told by the model, the text and a line of settings. How each file is
-// made stands in its header, which the file itself is held against.
+// made stands in its header, which the file itself is held against; how far it came does not, so
+// each carries a mark of the run that began it.
 
 #include "imatrix/calibrated_run.h"
 
@@ -23,6 +24,7 @@
 #include "calib/statistics/embedding_readers.h"
 #include "calib/statistics/input_sums.h"
 #include "formats/atomic_file.h"
+#include "formats/file_hash.h"
 #include "formats/memory.h"
 #include "formats/path_parts.h"
 #include "imatrix/calibrated_layers.h"
@@ -41,6 +43,7 @@ typedef struct calibrated_run {
     imx_calibrated_plan plan;
     char *checkpoint_path;
     char *settings;
+    char mark[IMX_HASH_HEX_BYTES]; // of the run, by its settings; in all its files
     char model_hash[33];
     imx_residual_stream *stream;
     bool resumes; // an earlier run, which has come to `start`
@@ -166,6 +169,7 @@ static imx_status open_file(calibrated_run *r, imx_calibrated_file *file, const 
     IMX_TRY(imx_quantizer_set_keys(&file->builder, quantizer, err));
     IMX_TRY(imx_calibrated_output_open(&file->output, quantizer->plan, quantizer->source,
                                        file->builder, path, file->is_awaited, &options, err));
+    IMX_TRY(imx_calibrated_output_tie(file->output, r->mark, err));
     pass_over_kept(r, file);
     return imx_calibrated_output_write_rest(file->output, quantizer->losses, err);
 }
@@ -282,7 +286,11 @@ static imx_status describe_settings(calibrated_run *r, const char *const *out_pa
     for (size_t i = 0; i < r->n_files; ++i) {
         fprintf(text, " %s", imx_base_name(out_paths[i]));
     }
-    return fclose(text) == 0 ? IMX_OK : imx_fail_memory(err, size);
+    if (fclose(text) != 0) {
+        return imx_fail_memory(err, size);
+    }
+    imx_hash_to_hex(XXH3_128bits(r->settings, size), r->mark);
+    return IMX_OK;
 }
 
 static imx_status open_statistics(calibrated_run *r, imx_error *err) {

@@ -43,6 +43,11 @@ imx_status imx_calibrated_output_open(imx_calibrated_output **out, const imx_pla
     return IMX_OK;
 }
 
+imx_status imx_calibrated_output_tie(imx_calibrated_output *output, const char mark[33],
+                                     imx_error *err) {
+    return imx_output_files_tie(output->files, mark, output->options.resume, err);
+}
+
 imx_status imx_calibrated_output_write_rest(imx_calibrated_output *output, imx_tensor_loss *losses,
                                             imx_error *err) {
     return imx_pass_items(output->plan, output->source, output->files, output->is_awaited,

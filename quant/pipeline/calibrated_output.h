@@ -36,6 +36,11 @@ imx_status imx_calibrated_output_open(imx_calibrated_output **out, const imx_pla
                                       const char *path, const bool *is_awaited,
                                       const imx_pipeline_options *options, imx_error *err);
 
+// Ties the files to the run that `mark` (32 characters) is of: a later run may keep them if it has
+// the same, else IMX_ERR_MISMATCH. Equal headers do not tell how far the run that left a file came.
+imx_status imx_calibrated_output_tie(imx_calibrated_output *output, const char mark[33],
+                                     imx_error *err);
+
 // Writes all tensors that are not awaited, also those of an earlier run, with progress; fills in
 // their `losses` (plan->n_items; may be NULL). Errors as imx_pipeline_run.
 imx_status imx_calibrated_output_write_rest(imx_calibrated_output *output, imx_tensor_loss *losses,

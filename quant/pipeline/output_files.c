@@ -349,6 +349,22 @@ imx_status imx_output_files_sync(imx_output_files *files, imx_error *err) {
     return IMX_OK;
 }
 
+imx_status imx_output_files_tie(imx_output_files *files, const char mark[33], bool are_kept,
+                                imx_error *err) {
+    imx_partial_file *first = files->files[0].partial;
+    bool is_same = true;
+    if (files->hash_offset > 0 && are_kept) {
+        IMX_TRY(imx_partial_file_compare(first, files->hash_offset, mark, HASH_LEN, &is_same, err));
+    } else if (files->hash_offset > 0) {
+        IMX_TRY(imx_partial_file_write(first, files->hash_offset, mark, HASH_LEN, err));
+    }
+    return is_same ? IMX_OK
+                   : imx_fail(err, IMX_ERR_MISMATCH,
+                              "%s: was left by a run of other files or options: run without "
+                              "resuming to replace it",
+                              imx_partial_file_path(first));
+}
+
 // Data first: nobody will find the hash of a source over weights that never reached the disk.
 static imx_status complete(imx_output_files *files, const char *source_hash, imx_error *err) {
     imx_partial_file *first = files->files[0].partial;

@@ -49,6 +49,12 @@ size_t imx_output_files_n_kept(const imx_output_files *files);
 imx_status imx_output_files_check_kept(const imx_output_files *files, size_t i, const void *data,
                                        size_t size_bytes, imx_error *err);
 
+// Ties the files to a run whose state is kept elsewhere, so that it is used with no others: enters
+// its mark (32 characters) where the hash of the source will stand, or, where files were kept, is
+// IMX_ERR_MISMATCH unless it stands there.
+imx_status imx_output_files_tie(imx_output_files *files, const char mark[33], bool are_kept,
+                                imx_error *err);
+
 // Writes bytes of item i, or of the padding behind it, from `offset` within the item on.
 imx_status imx_output_files_write(imx_output_files *files, size_t i, uint64_t offset,
                                   const void *data, size_t size_bytes, imx_error *err);

@@ -432,14 +432,41 @@ static void a_full_disk_keeps_what_is_there(void **state) {
     close_fixture(&f);
 }
 
+static void files_of_another_run_are_refused(void **state) {
+    (void)state;
+    static const char one[33] = "00112233445566778899aabbccddeeff";
+    static const char two[33] = "ffeeddccbbaa99887766554433221100";
+    fixture f;
+    outlet o;
+    open_fixture(&f, no_change);
+    assert_int_equal(open_outlet(&o, &f, 0x3f, &anew, NULL), IMX_OK);
+    assert_int_equal(imx_calibrated_output_tie(o.output, one, NULL), IMX_OK);
+    close_outlet(&o);
+    assert_int_equal(open_outlet(&o, &f, 0x3f, &again, NULL), IMX_OK);
+    assert_int_equal(imx_calibrated_output_tie(o.output, two, NULL), IMX_ERR_MISMATCH);
+    assert_int_equal(imx_calibrated_output_tie(o.output, one, NULL), IMX_OK);
+    close_outlet(&o);
+    assert_int_equal(open_outlet(&o, &f, 0x3f, &anew, NULL), IMX_OK);
+    assert_int_equal(imx_calibrated_output_tie(o.output, two, NULL), IMX_OK);
+    imx_calibrated_output_discard(o.output);
+    o.output = NULL;
+    free_outlet(&o);
+    close_fixture(&f);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter_directory, leave_directory)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(any_order_gives_the_same_bytes), TEST(files_have_their_size_from_the_start),
-        TEST(a_stopped_run_goes_on),          TEST(the_rest_reports_progress),
-        TEST(another_job_is_refused),         TEST(all_shards_must_be_there),
-        TEST(pipes_and_devices_are_refused),  TEST(a_full_disk_keeps_what_is_there),
+        TEST(any_order_gives_the_same_bytes),
+        TEST(files_have_their_size_from_the_start),
+        TEST(a_stopped_run_goes_on),
+        TEST(the_rest_reports_progress),
+        TEST(another_job_is_refused),
+        TEST(all_shards_must_be_there),
+        TEST(pipes_and_devices_are_refused),
+        TEST(a_full_disk_keeps_what_is_there),
+        TEST(files_of_another_run_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
