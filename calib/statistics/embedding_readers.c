@@ -15,16 +15,17 @@
 // that read the stream in the first layer count by their own size; of experts each counts for the
 // share of the tokens that it sees on average.
 //
-// KL divergence where nothing but the embedding is quantized, on text unlike any calibration (like
-// text is alike), relative to the search without importance; feedback within super-blocks:
+// KL divergence where nothing but the embedding is quantized, on text unlike what the models were
+// trained on, relative to the search without importance; feedback within super-blocks:
 //
 //                                           11M Q2_K   11M Q4_K   5M Q2_K   5M Q4_K
 //     attention alone                           0.49       0.44      3.46      3.97
 //     network alone                             1.07       1.09      0.51      0.50
 //     each of trace 1                           0.54       0.50      0.80      0.65
 //     as they are                               0.60       0.66      0.55      0.52
+//     the same over whole rows                  0.54       0.35      0.50      0.46
 //
-// (5M is examples/model with the head untied; all but the last two lines judge by one text.) Later
+// (5M is examples/model with the head untied; the line before the last is of like text.) Later
 // layers, whose stream is no longer the embedding, and the identity, for the way around all
 // layers, made it worse.
 
