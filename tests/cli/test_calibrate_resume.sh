@@ -73,12 +73,15 @@ refused 'another job' --tensor-type ffn_up=Q4_K "$dense" "$out" Q2_K
 cmp "$out" "$scratch/anew.gguf" || fail "what another run had left is in the file"
 
 # Files that another run has begun anew are not taken for what this one has left.
-kill_at() { # CHECKPOINT ARGUMENTS...
-    "${run[@]}" --checkpoint-interval 0 "${@:2}" > /dev/null 2>&1 &
-    pid=$!
-    while kill -0 "$pid" 2> /dev/null && [ ! -e "$1" ]; do sleep 0.01; done
-    kill -KILL "$pid" 2> /dev/null || fail "too quick to be killed"
-    wait "$pid" 2> /dev/null || true
+kill_at() { # CHECKPOINT ARGUMENTS...: where a run is over before it is killed, another one follows
+    while :; do
+        "${run[@]}" --checkpoint-interval 0 "${@:2}" > /dev/null 2>&1 &
+        pid=$!
+        while kill -0 "$pid" 2> /dev/null && [ ! -e "$1" ]; do sleep 0.01; done
+        kill -KILL "$pid" 2> /dev/null || true
+        wait "$pid" 2> /dev/null || true
+        [ ! -e "$1" ] || return 0
+    done
 }
 kill_at "$scratch/two/dense-Q2_K.gguf.calibration" --types Q2_K,Q4_0 -o "$scratch/two" "$dense"
 kill_at "$scratch/two/dense-Q4_0.gguf.calibration" --types Q4_0 -o "$scratch/two" "$dense"
