@@ -7,6 +7,7 @@
 #define IMX_FORMATS_IMPORTANCE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef enum imx_importance_kind {
     IMX_IMPORTANCE_UNIFORM,  // nothing known: every column counts the same
@@ -21,6 +22,11 @@ enum {
     IMX_COV_PAIRS = IMX_COV_RUN * (IMX_COV_RUN + 1) / 2,
 };
 
+// Values of a triangle of n columns, its diagonal included.
+static inline uint64_t imx_triangle_len(uint64_t n) {
+    return n * (n + 1) / 2;
+}
+
 // The products of columns of an input, summed over the tokens of a calibration text in two parts:
 // one to fit by, one to judge by. Products are known within runs of `run_len` columns, either all
 // of them (n_cols) or those of a super-block (IMX_COV_RUN; columns behind the last whole run have
@@ -28,7 +34,7 @@ enum {
 typedef struct imx_input_covariance {
     size_t n_cols;
     size_t run_len;
-    const float *fitted;   // (n_cols / run_len, run_len (run_len + 1) / 2) sums of x_i x_j
+    const float *fitted;   // (n_cols / run_len, imx_triangle_len(run_len)) sums of x_i x_j
     const float *held_out; // likewise; NULL when nothing was held out
     double n_fitted;       // tokens in each part
     double n_held_out;

@@ -28,7 +28,7 @@ static imx_status fill_entry(imx_imatrix *imatrix, imx_imatrix_entry *entry,
     for (size_t j = 0; j < entry->n_cols; ++j) {
         const size_t i = j % IMX_COV_RUN;
         const float *run = readers->fitted + j / IMX_COV_RUN * IMX_COV_PAIRS;
-        entry->in_sum2[j] = (double)run[i * (i + 1) / 2 + i];
+        entry->in_sum2[j] = (double)run[imx_triangle_len(i) + i];
     }
     entry->counts[0] = readers->n_fitted;
     return IMX_OK;

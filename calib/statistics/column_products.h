@@ -6,11 +6,7 @@
 #include <stdint.h>
 
 #include "formats/error.h"
-
-// The length of a triangle of n columns, its diagonal included.
-static inline uint64_t imx_triangle_len(uint64_t n) {
-    return n * (n + 1) / 2;
-}
+#include "formats/importance.h"
 
 // Adds to `sums` (n_cols / run_len, imx_triangle_len(run_len)) the products of the columns of each
 // whole run of `x` (n_rows, n_cols), summed over the rows, as formats/importance.h lays them out;

@@ -23,7 +23,8 @@ static inline imx_covariance_row imx_covariance_row_of(const imx_input_covarianc
     const size_t len = covariance->run_len;
     const size_t run = i / len;
     const size_t row = i % len;
-    return (imx_covariance_row){run * len, run * (len * (len + 1) / 2) + row * (row + 1) / 2};
+    return (imx_covariance_row){run * len, run * (size_t)imx_triangle_len(len) +
+                                               (size_t)imx_triangle_len(row)};
 }
 
 // The sum of products at [at] in a part.
