@@ -54,7 +54,7 @@ static double correlation_of(int8_t code) {
 
 // The place of pair (i, i) of a run.
 static size_t diagonal_place(size_t i) {
-    return i * (i + 1) / 2 + i;
+    return (size_t)imx_triangle_len(i) + i;
 }
 
 static void pack_run(const float *products, int8_t *codes) {

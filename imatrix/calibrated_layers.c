@@ -67,13 +67,26 @@ static void clear_members(imx_layer_coder *coder) {
     coder->n_members = 0;
 }
 
+static bool is_pending_as(const imx_calibrated_file *file, size_t i, const char *name) {
+    return file->is_pending[i] && strcmp(file->quantizer->plan->items[i].source->name, name) == 0;
+}
+
+bool imx_layer_coder_awaits(const imx_layer_coder *coder, const char *name) {
+    bool any = false;
+    for (size_t f = 0; f < coder->n_files; ++f) {
+        for (size_t i = 0; i < coder->files[f].quantizer->plan->n_items; ++i) {
+            any = any || is_pending_as(&coder->files[f], i, name);
+        }
+    }
+    return any;
+}
+
 // Adds the pending tensors of that name in the source, one of each file at most.
 static imx_status add_named(imx_layer_coder *coder, const char *name, imx_error *err) {
     for (size_t f = 0; f < coder->n_files; ++f) {
         imx_calibrated_file *file = &coder->files[f];
-        const imx_plan *plan = file->quantizer->plan;
-        for (size_t i = 0; i < plan->n_items; ++i) {
-            if (file->is_pending[i] && strcmp(plan->items[i].source->name, name) == 0) {
+        for (size_t i = 0; i < file->quantizer->plan->n_items; ++i) {
+            if (is_pending_as(file, i, name)) {
                 IMX_TRY(add_member(coder, file, i, err));
             }
         }

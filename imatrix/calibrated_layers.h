@@ -60,6 +60,9 @@ typedef struct imx_layer_coder {
 // IMX_ERR_INTERRUPTED when progress asks for it.
 imx_status imx_layer_coder_code(imx_layer_coder *coder, int layer, imx_error *err);
 
+// Whether a tensor of that name is pending in any file.
+bool imx_layer_coder_awaits(const imx_layer_coder *coder, const char *name);
+
 // Encodes the tensor of that name, if it is pending, by a covariance that the walk does not show,
 // or NULL; where the model runs with coded weights it keeps this one.
 imx_status imx_layer_coder_code_lasting(imx_layer_coder *coder, const char *name,

@@ -21,13 +21,17 @@ enum { MAX_SHARERS = 4 }; // weights with the same input
 
 const char imx_token_embedding[] = "token_embd.weight";
 
+bool imx_calibration_leads_embedding(const imatrix_calibration *calibration) {
+    return calibration->options.inputs == IMATRIX_INPUTS_QUANTIZED ||
+           !imx_model_has_tied_head(calibration->text.model);
+}
+
 bool imx_calibration_awaits(const imatrix_calibration *calibration,
                             const imatrix_quantizer *quantizer, size_t i) {
     const imx_plan_item *item = &quantizer->plan->items[i];
-    const bool is_led = calibration->options.inputs == IMATRIX_INPUTS_QUANTIZED ||
-                        !imx_model_has_tied_head(calibration->text.model);
-    const bool is_embedding = strcmp(item->source->name, imx_token_embedding) == 0;
-    return !item->is_copied && (item->statistics != NULL || (is_led && is_embedding));
+    const bool is_led = imx_calibration_leads_embedding(calibration) &&
+                        strcmp(item->source->name, imx_token_embedding) == 0;
+    return !item->is_copied && (item->statistics != NULL || is_led);
 }
 
 static uint64_t larger(uint64_t a, uint64_t b) {

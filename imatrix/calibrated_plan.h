@@ -24,12 +24,16 @@ imx_status imx_calibrated_plan_make(imx_calibrated_plan *plan,
                                     imatrix_quantizer *const *quantizers, size_t n_quantizers,
                                     imx_error *err);
 
+// Whether the token embedding is coded before the walk: by what reads it, and for the walk to see
+// what it has become.
+bool imx_calibration_leads_embedding(const imatrix_calibration *calibration);
+
 // Whether the walk is to code item i of the quantizer's plan: an input of it will be shown, or
 // another layer's input depends on it.
 bool imx_calibration_awaits(const imatrix_calibration *calibration,
                             const imatrix_quantizer *quantizer, size_t i);
 
-// The tensor that is coded before the walk where layers see what coded layers yield.
+// The tensor that may be coded before the walk.
 extern const char imx_token_embedding[];
 
 #endif

@@ -59,11 +59,6 @@ static bool sees_quantized(const calibrated_run *r) {
     return r->calibration->options.inputs == IMATRIX_INPUTS_QUANTIZED;
 }
 
-// Whether the token embedding is coded before the walk.
-static bool leads_embedding(const calibrated_run *r) {
-    return sees_quantized(r) || !imx_model_has_tied_head(r->calibration->text.model);
-}
-
 // ---- keeping safe ------------------------------------------------------------------------------
 
 static imx_checkpoint describe_run(const calibrated_run *r) {
@@ -134,7 +129,7 @@ static imx_status list_awaited(const calibrated_run *r, imx_calibrated_file *fil
 // Whether an earlier run has coded a tensor, and this one does not need it to go on.
 static bool is_kept(const calibrated_run *r, const char *name) {
     const int layer = imx_layer_of(name);
-    if (strcmp(name, imx_token_embedding) == 0 && leads_embedding(r)) {
+    if (strcmp(name, imx_token_embedding) == 0 && imx_calibration_leads_embedding(r->calibration)) {
         return r->resumes && !(sees_quantized(r) && r->start.layer == 0);
     }
     return layer >= 0 && (uint32_t)layer < r->start.layer;
@@ -261,6 +256,10 @@ static imx_status walk(calibrated_run *r, imx_error *err) {
 static imx_status code_embedding(calibrated_run *r, imx_error *err) {
     const imx_model *model = r->calibration->text.model;
     imx_input_covariance readers;
+    if (!imx_calibration_leads_embedding(r->calibration) ||
+        !imx_layer_coder_awaits(&r->coder, imx_token_embedding)) {
+        return IMX_OK;
+    }
     imx_status status = imx_embedding_readers_sum(&readers, model, imx_model_n_embd(model),
                                                   r->coder.n_threads, err);
     if (status == IMX_OK) {
@@ -361,7 +360,7 @@ static imx_status run_all(calibrated_run *r, imatrix_quantizer *const *quantizer
     }
     IMX_TRY(prepare(r, quantizers, out_paths, err));
     r->last_checkpoint = imx_monotonic_seconds();
-    IMX_TRY(leads_embedding(r) && r->start.layer == 0 ? code_embedding(r, err) : IMX_OK);
+    IMX_TRY(code_embedding(r, err));
     IMX_TRY(walk(r, err));
     return commit(r, err);
 }
