@@ -11,16 +11,12 @@ of all threads); memory is the peak of the calibrated run.
 """
 
 import argparse
-import os
 import shlex
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
 
-from bench_collect import CONTEXT, SHAPE, environment, model_of, print_row
+from bench_collect import CONTEXT, SHAPE, model_of, print_row
+from bench_quantize import measure
 
 
 def parse_arguments():
@@ -41,21 +37,8 @@ def parse_arguments():
     parser.add_argument("--work", default="out/collect", help="directory for files [%(default)s]")
     parser.add_argument("types", nargs="*", metavar="TYPE", default=["Q4_K_M"])
     args = parser.parse_args()
-    args.isa = "native"
+    args.isa = "native"  # for model_of
     return args
-
-
-def measure(args, command):
-    """Wall-clock seconds, CPU seconds and peak bytes of a command."""
-    with tempfile.TemporaryFile() as log:
-        begin = time.perf_counter()
-        process = subprocess.Popen(command, env=environment(args), stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begin
-        if status != 0:
-            log.seek(0)
-            sys.exit(f"failed: {shlex.join(command)}\n{log.read().decode()[-2000:]}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
 def turn(args, model):
@@ -63,13 +46,13 @@ def turn(args, model):
     work = Path(args.work)
     imatrix, out = str(work / "calibrate.imatrix"), str(work / "calibrate.gguf")
     text = ["-c", str(CONTEXT), "--chunks", args.chunks, "-t", args.threads]
-    collected = measure(args, [args.program, "collect", "-m", model, "-f", args.text, *text,
+    collected = measure([args.program, "collect", "-m", model, "-f", args.text, *text,
                                "--restart", "-o", imatrix])
-    quantized = [measure(args, [args.program, "quantize", "--imatrix", imatrix, "-t", args.threads,
+    quantized = [measure([args.program, "quantize", "--imatrix", imatrix, "-t", args.threads,
                                 model, out, kind]) for kind in args.types]
     for kind in args.types:
         (work / f"{Path(model).stem}-{kind}.gguf").unlink(missing_ok=True)
-    calibrated = measure(args, [args.program, "quantize", "--calibrate", args.text, *text,
+    calibrated = measure([args.program, "quantize", "--calibrate", args.text, *text,
                                 *shlex.split(args.options), "--types", ",".join(args.types),
                                 "-o", str(work), model])
     return collected, [sum(column) for column in zip(*quantized)], calibrated
@@ -78,7 +61,7 @@ def turn(args, model):
 def bench(args, layers):
     args.layers = layers
     model = model_of(args, "f16")
-    measure(args, ["cat", model])
+    measure(["cat", model])
     turns = [turn(args, model) for _ in range(args.turns)]
     ratios = [[calibrated[i] / (collected[i] + quantized[i])
                for collected, quantized, calibrated in turns] for i in (0, 1)]
@@ -87,7 +70,7 @@ def bench(args, layers):
         layers,
         *(f"{wall:.0f} / {cpu:.0f}" for wall, cpu in parts),
         *(f"{statistics.median(r):.2f}" for r in ratios),
-        f"{max(t[2][2] for t in turns) / 2**20:.0f} MiB",
+        f"{max(t[2][2] for t in turns):.0f} MiB",
     ]
 
 

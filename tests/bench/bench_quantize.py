@@ -16,6 +16,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -37,16 +38,17 @@ def parse_arguments():
 
 
 def measure(command):
-    """Seconds and peak resident MiB of a command."""
+    """Seconds of wall clock and of all threads, and peak resident MiB, of a command."""
     environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
-    start = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    if status != 0:
-        sys.exit(f"failed: {shlex.join(command)}")
-    return seconds, usage.ru_maxrss / 1024
+    with tempfile.TemporaryFile() as log:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        if status != 0:
+            log.seek(0)
+            sys.exit(f"failed: {shlex.join(command)}\n{log.read().decode()[-2000:]}")
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def commands(args, out, kind):
@@ -68,8 +70,8 @@ def bench_type(args, out, kind):
             os.remove(out)
         turns.append(turn)
     contestants = list(zip(*turns))
-    seconds = [statistics.median(s for s, _ in runs) for runs in contestants]
-    memory = [max(m for _, m in runs) for runs in contestants]
+    seconds = [statistics.median(s for s, _, _ in runs) for runs in contestants]
+    memory = [max(m for _, _, m in runs) for runs in contestants]
     ratio = statistics.median(turn[-1][0] / turn[0][0] for turn in turns)
     return [*(f"{s:.1f}" for s in seconds), f"{ratio:.2f}", *(f"{m:.0f}" for m in memory)]
 
